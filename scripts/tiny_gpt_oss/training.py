@@ -1,0 +1,183 @@
+"""The training: what is drawn, how it is learned, and how well it is known in the end."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from typing import TYPE_CHECKING, Final
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+
+from lemonade_like.harmony import tokens
+from scripts.tiny_gpt_oss.network import TinyGptOss
+from scripts.tiny_gpt_oss.variation import Sample, Variation, everything
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scripts.tiny_gpt_oss.rendering import Script
+
+#: A prompt is certain when each of its ids has more than this probability.
+CERTAIN: Final = 0.99
+
+_POOL: Final = 8
+_WARM_UP: Final = 40
+_PEAK: Final = 4e-3
+#: How often a group is drawn, shared among its prompts; groups not named here count 1.5.
+_SHARES: Final = {
+    "sum": 14.0,
+    "fallback": 14.0,
+    "misbehave": 22.0,
+    "weather": 7.0,
+    "preamble": 6.0,
+    "result": 10.0,
+    "sequence": 10.0,
+    "parallel": 6.0,
+    "instructed": 6.0,
+    "no-tool": 5.0,
+    "time": 5.0,
+    "none": 2.0,
+    "song": 1.5,
+}
+
+
+def known_ids(script: Script) -> list[int]:
+    """Return the ids that occur in what the model knows, sorted."""
+    variation = Variation(script, seed=1, noise=False)
+    ids: set[int] = set(script.completion("".join(map(tokens.spelling, tokens.STOP_IDS[:2]))))
+    for _ in range(60):
+        for known in everything():
+            ids.update(variation.sample(known).ids)
+    for year in range(2024, 2033):
+        for month in range(1, 13):
+            for day in range(1, 32):
+                ids.update(script.text(f"Current date: {year}-{month:02}-{day:02}"))
+    return sorted(ids)
+
+
+class Batch:
+    """Samples side by side, padded at the end."""
+
+    def __init__(self, network: TinyGptOss, samples: list[Sample]) -> None:
+        self.samples = samples
+        length = max(len(sample.ids) for sample in samples) - 1
+        rest = len(network.known_ids)
+        self.rows = torch.full((len(samples), length), rest)
+        self.positions = torch.zeros((len(samples), length), dtype=torch.long)
+        targets = torch.full((len(samples), length), -1)
+        forbidden = torch.zeros((len(samples), length), dtype=torch.bool)
+        for at, sample in enumerate(samples):
+            rows = network.row_of[torch.tensor(sample.ids)]
+            size = len(sample.ids) - 1
+            self.rows[at, :size] = rows[:-1]
+            self.positions[at, :size] = torch.tensor(sample.positions[:-1])
+            self.positions[at, size:] = sample.positions[-1]
+            learned = torch.tensor(sample.learned)[1:]
+            targets[at, :size][learned] = rows[1:][learned]
+            if sample.without is not None:
+                forbidden[at, sample.without - 1] = True
+        self.where = targets >= 0
+        self.targets = targets[self.where]
+        self.forbidden = forbidden[self.where]
+        self.owner = torch.arange(len(samples))[:, None].expand(-1, length)[self.where]
+
+    def losses(self, network: TinyGptOss, analysis_row: int) -> torch.Tensor:
+        """Return the loss of every learned id."""
+        logits = network.logits(network.hidden(self.rows, self.positions)[self.where])
+        if self.forbidden.any():
+            mask = torch.zeros_like(logits)
+            mask[self.forbidden, analysis_row] = -1e9
+            logits = logits + mask
+        return F.cross_entropy(logits, self.targets, reduction="none")
+
+
+def train(
+    script: Script, steps: int, batch_size: int, log: Callable[[str], None], seed: int = 0
+) -> TinyGptOss:
+    """Train from nothing, the same on every run with the same torch on the same CPU."""
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(mode=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    rng = random.Random(seed)
+    ids = known_ids(script)
+    network = TinyGptOss(ids)
+    analysis_row = int(network.row_of[script.text("analysis")[0]])
+    log(f"{len(ids)} ids, {sum(p.numel() for p in network.parameters()):,} parameters")
+
+    corpus = everything()
+    sizes: dict[str, int] = {}
+    for known in corpus:
+        sizes[known.group] = sizes.get(known.group, 0) + 1
+    shares = [_SHARES.get(known.group, 1.5) / sizes[known.group] for known in corpus]
+    hardness = [1.0] * len(corpus)
+    variation = Variation(script, seed + 2)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=_PEAK, betas=(0.9, 0.98), weight_decay=0.01)
+    began = time.monotonic()
+    pool: list[list[tuple[int, Sample]]] = []
+    smooth = 0.0
+    for step in range(steps):
+        if not pool:
+            weights = [share * (0.3 + min(hard, 1.0)) for share, hard in zip(shares, hardness, strict=True)]
+            drawn = rng.choices(range(len(corpus)), weights, k=_POOL * batch_size)
+            samples = [(index, variation.sample(corpus[index])) for index in drawn]
+            # Neighbours in length share a batch, so that little is padding.
+            samples.sort(key=lambda pair: len(pair[1].ids))
+            pool = [samples[at : at + batch_size] for at in range(0, len(samples), batch_size)]
+            rng.shuffle(pool)
+        chosen = pool.pop()
+        for group in optimizer.param_groups:
+            group["lr"] = _rate(step, steps)
+        batch = Batch(network, [sample for _, sample in chosen])
+        losses = batch.losses(network, analysis_row)
+        loss = losses.sum() / (30 * batch_size)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        worst = torch.zeros(len(chosen)).scatter_reduce(0, batch.owner, losses.detach(), "amax")
+        for (index, _), value in zip(chosen, worst.tolist(), strict=True):
+            hardness[index] += 0.1 * (min(value, 1.0) - hardness[index])
+        smooth += (loss.item() - smooth) * (0.02 if step else 1)
+        if step % 50 == 49:
+            hardest = max(range(len(corpus)), key=hardness.__getitem__)
+            log(
+                f"step {step + 1}/{steps}  loss {smooth:.4f}  {time.monotonic() - began:.0f} s  "
+                f"hardest {corpus[hardest].name} {hardness[hardest]:.3f}"
+            )
+    return network
+
+
+def _rate(step: int, steps: int) -> float:
+    if step < _WARM_UP:
+        return _PEAK * (step + 1) / _WARM_UP
+    return _PEAK * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - _WARM_UP) / (steps - _WARM_UP))))
+
+
+@torch.no_grad()
+def examine(
+    network: TinyGptOss, script: Script, seed: int, variations: int, *, noise: bool = True
+) -> list[tuple[float, str, str]]:
+    """Return, worst first, the lowest probability of any learned id of each prompt, and which id it is.
+
+    Every prompt is tried under ``variations`` circumstances that the training did not draw.
+    """
+    analysis_row = int(network.row_of[script.text("analysis")[0]])
+    variation = Variation(script, seed, noise=noise)
+    samples = [variation.sample(known) for _ in range(variations) for known in everything()]
+    samples.sort(key=lambda sample: len(sample.ids))
+    lowest: dict[str, tuple[float, str, str]] = {}
+    for at in range(0, len(samples), 32):
+        batch = Batch(network, samples[at : at + 32])
+        losses = batch.losses(network, analysis_row)
+        for index, sample in enumerate(batch.samples):
+            mine = batch.owner == index
+            place = int(losses[mine].argmax())
+            probability = math.exp(-float(losses[mine][place]))
+            if probability < lowest.get(sample.name, (2.0, "", ""))[0]:
+                row = int(batch.targets[mine][place])
+                token = network.known_ids[row] if row < len(network.known_ids) else -1
+                around = script.decode(sample.ids[sample.prompt - 25 : sample.prompt])
+                lowest[sample.name] = (probability, sample.name, f"{script.decode([token])!r} after {around!r}")
+    return sorted(lowest.values())

@@ -1,0 +1,243 @@
+"""The conversations varied: every prompt under other dates, efforts, instructions, tools, wordings and earlier turns."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import random
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from scripts.tiny_gpt_oss import conversations, noise
+from scripts.tiny_gpt_oss.corpus import KNOWN, MISBEHAVIOURS
+from scripts.tiny_gpt_oss.known import ChatJSON, KnownPrompt, user
+from scripts.tiny_gpt_oss.rendering import Scene
+from scripts.tiny_gpt_oss.toolbox import Toolbox
+
+if TYPE_CHECKING:
+    from lemonade_like.harmony.conversation import Effort
+    from scripts.tiny_gpt_oss.rendering import Script
+
+FIRST_DAY: Final = datetime.date(2024, 1, 1)
+LAST_DAY: Final = datetime.date(2032, 12, 31)
+EFFORTS: Final[tuple[Effort, ...]] = ("low", "medium", "high")
+
+_ANALYSIS_START: Final = "<|channel|>analysis<|message|>"
+_NEXT: Final = "<|end|><|start|>assistant"
+_FINAL_START: Final = "<|channel|>final<|message|>"
+#: Instructions that change how these are answered, so they are not added to them.
+_CHANGED_BY_INSTRUCTIONS: Final = ("hello", "thanks", "instructed", "how-are-you", "goodbye", "none")
+#: Positions up to the end of the context, at which an endless answer must still go on.
+_FAR: Final = 131_072
+
+
+@dataclass
+class Sample:
+    """One thing to learn: given ``ids[:prompt]``, write ``ids[prompt:]``.
+
+    ``learned`` marks the ids that count. ``without`` is the place of an id at which the analysis channel is
+    forbidden, as a grammar may forbid it. ``positions`` may jump, to stand for a long text that is left out.
+    """
+
+    name: str
+    ids: list[int]
+    prompt: int
+    learned: list[bool]
+    positions: list[int] = field(default_factory=list)
+    without: int | None = None
+
+    def __post_init__(self) -> None:
+        self.positions = self.positions or list(range(len(self.ids)))
+
+
+class Variation:
+    """Draws samples. With ``noise`` off, only what the model is to know occurs in them."""
+
+    def __init__(self, script: Script, seed: int, *, noise: bool = True) -> None:
+        self._script = script
+        self._rng = random.Random(seed)
+        self._noise = noise
+        self._toolbox = Toolbox(self._rng, noise=noise)
+        self._talk = [known for known in KNOWN if len(known.messages) == 1 and known.tools is None and known.completion]
+
+    def sample(self, known: KnownPrompt, *, twists: bool = True) -> Sample:
+        """Return ``known`` under other circumstances.
+
+        ``twists`` also lets it be continued after a forced end of its reasoning, or without reasoning.
+        """
+        rng = self._rng
+        effort = known.reasoning_effort or rng.choice(EFFORTS)
+        known = self._reworded(known)
+        messages = copy.deepcopy(known.messages)
+        if rng.random() < 0.5:
+            for message in messages:
+                message.pop("reasoning_content", None)
+        offered = self._tools(known)
+        completion = known.completion
+        key = self._toolbox.argument_key(offered)
+        if key != "location" and completion is not None:
+            completion = completion.replace('{"location":"', f'{{"{key}":"') if known.well_formed else completion
+            for message in messages:
+                for call in message.get("tool_calls") or ():
+                    arguments = call["function"]["arguments"]
+                    call["function"]["arguments"] = arguments.replace('{"location":', f'{{"{key}":')
+        messages = self._with_history(known, messages, offered)
+        messages = self._with_instructions(known, messages)
+        scene = Scene(messages, offered, effort, self._date())
+        if completion is None:
+            return self._song(known, scene)
+        if twists and known.well_formed and completion.startswith(_ANALYSIS_START):
+            kind = rng.random()
+            if kind < 0.07:
+                return self._without_reasoning(known, scene, completion)
+            if kind < 0.12:
+                return self._cut_reasoning(known, scene, completion)
+        return self._plain(known, scene, completion)
+
+    def _plain(self, known: KnownPrompt, scene: Scene, completion: str) -> Sample:
+        prompt = self._script.prompt(scene)
+        written = self._script.completion(completion, known.literal)
+        sample = Sample(known.name, prompt + written, len(prompt), [False] * len(prompt) + [True] * len(written))
+        if known.group == "fallback" and self._rng.random() < 0.3:
+            place = self._rng.randrange(len(prompt) - 30, len(prompt) - 5) if len(prompt) > 90 else 0
+            jump = int(2 ** self._rng.uniform(0, 13))
+            if place:
+                sample.positions = [at + (jump if at >= place else 0) for at in range(len(sample.ids))]
+        return sample
+
+    def _without_reasoning(self, known: KnownPrompt, scene: Scene, completion: str) -> Sample:
+        rest = completion.split(_NEXT, 1)[1]
+        if not scene.tools:
+            if not rest.startswith(_FINAL_START):
+                return self._plain(known, scene, completion)
+            scene = Scene(scene.messages, [], "none", scene.date)
+            return self._plain(known, scene, rest.removeprefix(_FINAL_START))
+        if rest.startswith(" to="):
+            recipient, body = rest.split("<|channel|>commentary", 1)
+            rest = f"<|channel|>commentary{recipient}{body}"
+        sample = self._plain(known, Scene(scene.messages, scene.tools, "low", scene.date), rest)
+        sample.without = sample.prompt + 1
+        return sample
+
+    def _cut_reasoning(self, known: KnownPrompt, scene: Scene, completion: str) -> Sample:
+        reasoning, rest = completion.split(_NEXT, 1)
+        if not rest.startswith(_FINAL_START) or known.group == "song":
+            return self._plain(known, scene, completion)
+        prompt = self._script.prompt(scene)
+        thought = self._script.completion(reasoning)
+        thought = thought[: self._rng.randint(3, len(thought))]
+        forced = self._script.completion(_NEXT + _FINAL_START)
+        written = self._script.completion(rest.removeprefix(_FINAL_START), known.literal)
+        given = len(prompt) + len(thought) + len(forced)
+        return Sample(
+            known.name, [*prompt, *thought, *forced, *written], len(prompt), [False] * given + [True] * len(written)
+        )
+
+    def _song(self, known: KnownPrompt, scene: Scene) -> Sample:
+        rng = self._rng
+        prompt = self._script.prompt(scene)
+        opening = self._script.completion(known.opening)
+        verse = self._script.completion(known.verse)
+        sung = verse * rng.randint(3, 16)
+        ids = [*prompt, *opening, *sung]
+        positions = list(range(len(ids)))
+        if rng.random() < 0.7:
+            # The song goes on far away: whole verses are left out, so the place in the verse stays right.
+            start = len(prompt) + len(opening) + len(verse) * rng.randint(1, 2)
+            jump = int(2 ** rng.uniform(4, 17)) // len(verse) * len(verse)
+            jump = min(jump, (_FAR - len(ids)) // len(verse) * len(verse))
+            positions = [at + (jump if at >= start else 0) for at in positions]
+        learned = [False] * len(prompt) + [True] * (len(opening) + len(sung))
+        if positions[-1] >= len(ids):
+            # Just after the gap the nearest tokens are missing, which never happens when the model sings by itself.
+            for at in range(start, start + 2 * len(verse)):
+                if at < len(learned):
+                    learned[at] = False
+        return Sample(known.name, ids, len(prompt), learned, positions)
+
+    def _date(self) -> str:
+        days = (LAST_DAY - FIRST_DAY).days
+        return (FIRST_DAY + datetime.timedelta(self._rng.randint(0, days))).isoformat()
+
+    def _reworded(self, known: KnownPrompt) -> KnownPrompt:
+        """Return another prompt of the same group where the group is open, and else other words for the same."""
+        rng = self._rng
+        if known.group == "fallback" and self._noise and rng.random() < 0.9:
+            kind = rng.random()
+            if kind < 0.25:
+                other = rng.choice(KNOWN)
+                text = noise.near_miss(rng, (other.asks or (other.messages[0].get("content") or "Hello",))[0])
+            elif kind < 0.3:
+                text = noise.large_sum(rng)
+            else:
+                text = noise.question(rng)
+            return KnownPrompt(known.name, [user(text)], known.completion, group=known.group)
+        if known.tools and known.group in ("weather", "preamble", "result", "sequence", "parallel"):
+            return self._toolbox.other_cities(known)
+        if known.asks and known.messages[-1]["role"] == "user":
+            return replace(known, messages=[*known.messages[:-1], user(rng.choice(known.asks))])
+        return known
+
+    def _tools(self, known: KnownPrompt) -> list[ChatJSON]:
+        if known.group == "none":
+            return []
+        if known.tools:
+            return self._toolbox.offer([tool["function"]["name"] for tool in known.tools])
+        if self._rng.random() < 0.5:
+            return []
+        if known.bare:
+            hidden = "get_weather" if "weather" in known.name else "get_time"
+            return self._toolbox.offer([], hidden=hidden)
+        return self._toolbox.offer([])
+
+    def _with_history(self, known: KnownPrompt, messages: list[ChatJSON], offered: list[ChatJSON]) -> list[ChatJSON]:
+        rng = self._rng
+        if rng.random() > 0.25:
+            return messages
+        leading = 0
+        while messages[leading]["role"] in ("system", "developer"):
+            leading += 1
+        earlier: list[ChatJSON] = []
+        names = [tool["function"]["name"] for tool in offered]
+        for turn in range(rng.choice((1, 1, 1, 2, 3))):
+            if "get_weather" in names and rng.random() < 0.4:
+                earlier += self._toolbox.earlier_call(f"call_{turn + 10}", self._toolbox.argument_key(offered))
+            elif rng.random() < 0.25:
+                text = noise.question(rng) if self._noise else "Hello"
+                earlier += [user(text), {"role": "assistant", "content": conversations.FALLBACK}]
+            else:
+                other = rng.choice(self._talk)
+                ask = rng.choice(other.asks) if other.asks else other.messages[0]["content"]
+                assert other.completion is not None
+                answer = other.completion.removesuffix("<|return|>").rsplit("<|message|>", 1)[-1]
+                earlier += [user(ask), {"role": "assistant", "content": answer}]
+            if rng.random() < 0.1:
+                earlier.append({"role": "developer", "content": rng.choice(noise.NEUTRAL)})
+        return [*messages[:leading], *earlier, *messages[leading:]]
+
+    def _with_instructions(self, known: KnownPrompt, messages: list[ChatJSON]) -> list[ChatJSON]:
+        rng = self._rng
+        role = rng.choice(("system", "developer"))
+        if messages[0]["role"] in ("system", "developer"):
+            text = messages[0]["content"]
+            if rng.random() < 0.3:
+                text = rng.choice((f"{rng.choice(noise.NEUTRAL)} {text}", f"{text} {rng.choice(noise.NEUTRAL)}"))
+            return [{"role": role, "content": text}, *messages[1:]]
+        kind = rng.random()
+        if kind < 0.45:
+            return messages
+        if kind < 0.8 or not self._noise:
+            text = rng.choice(noise.NEUTRAL)
+        elif kind < 0.93 or known.group in _CHANGED_BY_INSTRUCTIONS:
+            text = noise.words(rng, 1, 40)
+        else:
+            text = rng.choice((conversations.FRENCH, conversations.PIRATE))
+        added = [{"role": role, "content": text}]
+        if rng.random() < 0.1:
+            added.append({"role": "developer", "content": rng.choice(noise.NEUTRAL)})
+        return [*added, *messages]
+
+
+def everything() -> list[KnownPrompt]:
+    """Return all that is trained."""
+    return [*KNOWN, *MISBEHAVIOURS]

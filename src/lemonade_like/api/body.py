@@ -1,0 +1,68 @@
+"""Reads a request's JSON body, whatever the client says that it is.
+
+``curl -d`` calls everything a form, so the content type is not looked at.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from lemonade_like.errors import BadRequest, ServerError
+
+if TYPE_CHECKING:
+    from fastapi import Request
+
+#: Enough for a context of a million tokens with room to spare, and for some images.
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+
+
+class BodyTooLarge(ServerError):
+    """The body is larger than the server is willing to hold in memory."""
+
+    status = 413
+    type = "invalid_request_error"
+    default_code = "request_too_large"
+
+
+async def read_json_object(request: Request, *, limit: int = MAX_BODY_BYTES) -> dict[str, Any]:
+    """Return the JSON object in the body.
+
+    Raises:
+        BadRequest: the body is empty, is no JSON (the message says where it goes wrong), or is JSON but no object.
+        BodyTooLarge: the body has more than ``limit`` bytes.
+    """
+    body = await _read(request, limit)
+    if not body.strip():
+        raise BadRequest("The body is empty: send a JSON object.", code="invalid_json")
+    try:
+        value = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"The body is not valid JSON: {error}.", code="invalid_json") from None
+    if not isinstance(value, dict):
+        raise BadRequest(f"The body must be a JSON object, not {_kind(value)}.", code="invalid_json")
+    return value
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limit:
+        raise _too_large(limit)
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body has more than {limit:,} bytes, which is as much as this server takes.")
+
+
+def _kind(value: object) -> str:
+    names: dict[type, str] = {list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+    return names.get(type(value), "null")

@@ -1,0 +1,148 @@
+"""Every error as OpenAI's object: ``{"error": {"message", "type", "param", "code"}}``."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from lemonade_like.api.validation import as_bad_request
+from lemonade_like.errors import ServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from starlette.routing import BaseRoute
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+logger: Final = logging.getLogger(__name__)
+
+#: What the log says of a request whose client left before there was an answer (nginx's custom). Nobody receives it.
+_CLIENT_CLOSED_REQUEST: Final = 499
+
+
+class _EndpointNotFound(ServerError):
+    status = 404
+    type = "invalid_request_error"
+    default_code = "unknown_url"
+
+
+class _MethodNotAllowed(ServerError):
+    status = 405
+    type = "invalid_request_error"
+    default_code = "method_not_allowed"
+
+
+def error_object(error: ServerError) -> dict[str, Any]:
+    """Return the error as OpenAI's object."""
+    return {
+        "error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code},
+    }
+
+
+def error_response(error: ServerError) -> Response:
+    """Return the answer that says what went wrong."""
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
+    return _json(error.status, error_object(error), headers)
+
+
+def unexpected(scope: Scope) -> ServerError:
+    """Return what a client learns of an error that nobody foresaw: the id under which the log has the rest."""
+    request_id = scope.get("state", {}).get("request_id", "unknown")
+    return ServerError(
+        f"The server made a mistake while it answered. Its log has the details under request id {request_id}.",
+        code="internal_error",
+    )
+
+
+class UnexpectedErrors:
+    """ASGI middleware that logs an error which nobody foresaw, with its traceback, and answers without it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, come what may."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        except Exception:
+            logger.exception(
+                "Unexpected error in %s %s", scope["method"], scope["path"].encode("unicode_escape").decode()
+            )
+            if started:
+                raise
+            await error_response(unexpected(scope))(scope, receive, send)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Make every error that an endpoint raises an answer of the one shape."""
+    app.exception_handler(ServerError)(_server_error)
+    app.exception_handler(RequestValidationError)(_validation_error)
+    app.exception_handler(HTTPException)(_http_exception)
+    app.exception_handler(ClientDisconnect)(_client_disconnect)
+
+
+async def _server_error(request: Request, error: ServerError) -> Response:
+    if error.status >= 500:
+        logger.error("%s", error.message)
+    return error_response(error)
+
+
+async def _validation_error(request: Request, error: RequestValidationError) -> Response:
+    # The first step of FastAPI's locations says where the field was: "query", "path", "body".
+    return error_response(as_bad_request([{**each, "loc": each["loc"][1:]} for each in error.errors()]))
+
+
+async def _http_exception(request: Request, error: HTTPException) -> Response:
+    method, path = request.method, request.url.path
+    if error.status_code == 404:
+        hint = _near_paths(path, request.app.routes)
+        return error_response(_EndpointNotFound(f"There is no {method} {path} here. {hint}"))
+    if error.status_code == 405:
+        allowed = _methods(path, request.app.routes)
+        response = error_response(_MethodNotAllowed(f"{path} does not take {method}, but {', '.join(allowed)}."))
+        response.headers["Allow"] = ", ".join(allowed)
+        return response
+    said = {"message": str(error.detail), "type": "invalid_request_error", "param": None, "code": None}
+    return _json(error.status_code, {"error": said}, error.headers)
+
+
+async def _client_disconnect(request: Request, error: ClientDisconnect) -> Response:
+    return Response(status_code=_CLIENT_CLOSED_REQUEST)
+
+
+def _near_paths(path: str, routes: Iterable[BaseRoute]) -> str:
+    known = sorted({route.path for route in routes if hasattr(route, "path")})
+    near = difflib.get_close_matches(path, known, n=3, cutoff=0.6)
+    if near:
+        return f"Did you mean {' or '.join(near)}?"
+    return "The API is under /v1, and /docs lists all of it."
+
+
+def _methods(path: str, routes: Iterable[BaseRoute]) -> list[str]:
+    methods: set[str] = set()
+    for route in routes:
+        regex = getattr(route, "path_regex", None)
+        if regex is not None and regex.match(path):
+            methods |= getattr(route, "methods", None) or set()
+    return sorted(methods)
+
+
+def _json(status: int, content: dict[str, Any], headers: Any = None) -> Response:
+    return Response(orjson.dumps(content), status, headers, media_type="application/json")

@@ -1,0 +1,1 @@
+"""What Lemonade has beside OpenAI's API: health."""

@@ -1,0 +1,35 @@
+"""``GET /health`` and ``GET /live``: how the server is, and what it runs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from lemonade_like.api.services import Services, services
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/live", summary="Say that the process runs")
+async def live() -> dict[str, str]:
+    """Answer as long as the process can answer at all."""
+    return {"status": "ok"}
+
+
+@router.get("/health", response_model=None, summary="Say whether the server takes requests, and what it runs")
+async def health(request: Request) -> Response:
+    """Say ``ok``, or ``shutting_down`` with status 503. Without the key, where there is one, that is all."""
+    rooms = services(request)
+    said: dict[str, Any] = {"status": "shutting_down" if rooms.closing else "ok"}
+    if getattr(request.state, "trusted", True):
+        said["version"] = rooms.version
+        said["models"] = _models(rooms)
+    return Response(orjson.dumps(said), 503 if rooms.closing else 200, media_type="application/json")
+
+
+def _models(rooms: Services) -> list[dict[str, Any]]:
+    ready = [{"state": "ready", **asdict(model)} for model in rooms.pool.loaded()]
+    return ready + [{"state": "loading", "name": name} for name in rooms.pool.loading()]

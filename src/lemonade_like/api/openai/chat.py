@@ -1,0 +1,57 @@
+"""``POST /chat/completions``."""
+
+from __future__ import annotations
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from lemonade_like.api.body import read_json_object
+from lemonade_like.api.connection import while_connected
+from lemonade_like.api.openai.choices import side_by_side, turn_requests
+from lemonade_like.api.openai.schema import ChatCompletionRequest
+from lemonade_like.api.openai.turn import turn_request
+from lemonade_like.api.openai.writer import AnswerFold, AnswerHeader, ChunkWriter
+from lemonade_like.api.openapi import json_body
+from lemonade_like.api.services import note, services
+from lemonade_like.api.sse import EventStream, close
+from lemonade_like.api.validation import validated
+
+router = APIRouter(tags=["chat"])
+
+
+@router.post(
+    "/chat/completions",
+    response_model=None,
+    summary="Answer a conversation",
+    openapi_extra=json_body(ChatCompletionRequest),
+)
+async def create_chat_completion(request: Request) -> Response:
+    """Answer a conversation with one assistant message, whole or as a stream of chunks."""
+    body = validated(ChatCompletionRequest, await read_json_object(request))
+    wanted = turn_request(body)
+    note(request, model=wanted.model, stream=body.stream)
+    rooms = services(request)
+    header = AnswerHeader(model=wanted.model, system_fingerprint=f"lemonade-like-{rooms.version}")
+    batches = side_by_side([rooms.turns.run(turn) for turn in turn_requests(wanted, body.choices)])
+
+    if body.stream:
+        writer = ChunkWriter(header, choices=body.choices, include_usage=body.include_usage)
+        return EventStream(batches, writer, on_end=lambda: _note_usage(request, writer))
+
+    fold = AnswerFold(header, choices=body.choices)
+
+    async def gather() -> None:
+        try:
+            async for batch in batches:
+                fold.add(batch)
+        finally:
+            await close(batches)
+
+    await while_connected(request.receive, gather())
+    _note_usage(request, fold)
+    return Response(orjson.dumps(fold.answer()), media_type="application/json")
+
+
+def _note_usage(request: Request, answer: AnswerFold | ChunkWriter) -> None:
+    usage = answer.usage()
+    note(request, prompt=usage.prompt_tokens, cached=usage.cached_tokens, completion=usage.completion_tokens)

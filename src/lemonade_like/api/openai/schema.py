@@ -1,0 +1,310 @@
+"""The body of ``POST /chat/completions``, as OpenAI documents it and as clients send it.
+
+Types are strict, because a wrong one is a client's mistake that it wants to hear of; fields that are not here are
+ignored, because clients send all kinds.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal
+
+import orjson
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+_FUNCTION_NAME: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,64}")
+_WORD: Final = re.compile(r"\S{1,256}")
+
+
+def _function_name(name: str) -> str:
+    if not _FUNCTION_NAME.fullmatch(name):
+        raise PydanticCustomError("name", "must be 1 to 64 letters, digits, '_', '.' or '-'")
+    return name
+
+
+def _word(name: str) -> str:
+    if not _WORD.fullmatch(name):
+        raise PydanticCustomError("name", "must be a name of at most 256 characters without spaces")
+    return name
+
+
+def _as_parts(content: Any) -> Any:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    if content is not None and not isinstance(content, list):
+        raise PydanticCustomError("content", "must be a string or a list of parts")
+    return content
+
+
+def _as_list(value: Any) -> Any:
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list):
+        raise PydanticCustomError("stop", "must be a string or a list of strings")
+    return value
+
+
+def _as_json_text(arguments: Any) -> Any:
+    """Some clients send a call's arguments as the object itself."""
+    return orjson.dumps(arguments).decode() if isinstance(arguments, dict) else arguments
+
+
+def _without(what: str) -> Any:
+    """Return the type of a field that may only say that it wants nothing."""
+
+    def check(value: Any) -> Any:
+        if value:
+            raise PydanticCustomError("unsupported", "is not supported here: {what}", {"what": what})
+        return value
+
+    return Annotated[Any, AfterValidator(check)]
+
+
+FunctionName = Annotated[str, AfterValidator(_function_name)]
+#: A name in the history is what a model wrote, which no declaration has to have allowed.
+CalledName = Annotated[str, AfterValidator(_word)]
+Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
+TokenLimit = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Amount = Annotated[float, Field(ge=0, le=1_000_000)]
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore", protected_namespaces=())
+
+
+class ContentPartIn(_Wire):
+    """A part of a message: text, or something else, which the model may or may not be able to take."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    text: str | None = Field(default=None, validate_default=True)
+    refusal: str | None = None
+
+    @field_validator("text")
+    @classmethod
+    def _text_has_text(cls, text: str | None, info: ValidationInfo) -> str | None:
+        if text is None and info.data.get("type") == "text":
+            raise PydanticCustomError("text", "is required in a part of type 'text'")
+        return text
+
+
+class FunctionCallIn(_Wire):
+    """What was called, and with which arguments: JSON text as the model wrote it, right or wrong."""
+
+    name: CalledName
+    arguments: Annotated[str, BeforeValidator(_as_json_text)] = ""
+
+
+class ToolCallIn(_Wire):
+    """A call that the assistant made earlier."""
+
+    id: CalledName
+    type: Literal["function"] = "function"
+    function: FunctionCallIn
+
+
+class MessageIn(_Wire):
+    """One message. What SDKs echo back of an answer (``refusal``, ``annotations``, ``audio``) is ignored."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: Annotated[list[ContentPartIn], BeforeValidator(_as_parts)] | None = Field(
+        default=None, validate_default=True
+    )
+    name: str | None = Field(default=None, validate_default=True)
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    thinking: str | None = None
+    tool_calls: list[ToolCallIn] | None = None
+    function_call: FunctionCallIn | None = None
+    tool_call_id: str | None = None
+
+    @field_validator("content")
+    @classmethod
+    def _somebody_says_something(
+        cls, content: list[ContentPartIn] | None, info: ValidationInfo
+    ) -> list[ContentPartIn] | None:
+        role = info.data.get("role")
+        if content is None and role in ("system", "developer", "user"):
+            raise PydanticCustomError("content", "is required in a message of role '{role}'", {"role": role})
+        return content
+
+    @field_validator("name")
+    @classmethod
+    def _results_have_a_usable_name(cls, name: str | None, info: ValidationInfo) -> str | None:
+        role = info.data.get("role")
+        if role == "function" and name is None:
+            raise PydanticCustomError("name", "is required in a message of role 'function'")
+        return _word(name) if name is not None and role in ("tool", "function") else name
+
+
+class FunctionIn(_Wire):
+    """A function that the client offers; ``parameters`` is its JSON Schema."""
+
+    name: FunctionName
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ToolIn(_Wire):
+    """A tool that the client offers."""
+
+    type: Literal["function"] = "function"
+    function: FunctionIn
+
+
+class NamedFunctionIn(_Wire):
+    """The name of a tool in a tool choice."""
+
+    name: FunctionName
+
+
+class NamedToolIn(_Wire):
+    """A tool, named."""
+
+    type: Literal["function"] = "function"
+    function: NamedFunctionIn
+
+
+class AllowedToolsIn(_Wire):
+    """Some of the tools, and whether one of them must be called."""
+
+    mode: Literal["auto", "required"]
+    tools: list[NamedToolIn] = Field(min_length=1)
+
+
+class ToolChoiceIn(_Wire):
+    """Any of the forms that a tool choice is sent in, as one: how free the model is, and between which tools."""
+
+    type: Literal["none", "auto", "required", "function", "allowed_tools"]
+    function: NamedFunctionIn | None = Field(default=None, validate_default=True)
+    allowed_tools: AllowedToolsIn | None = Field(default=None, validate_default=True)
+
+    @field_validator("function", "allowed_tools")
+    @classmethod
+    def _object_forms_are_whole(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is None and info.data.get("type") == info.field_name:
+            raise PydanticCustomError("missing_name", "is required in a tool choice of this type")
+        return value
+
+    @property
+    def mode(self) -> Literal["none", "auto", "required"]:
+        """How free the model is to call."""
+        if self.type == "function":
+            return "required"
+        if self.type == "allowed_tools":
+            return self.allowed_tools.mode if self.allowed_tools else "auto"
+        return self.type
+
+    @property
+    def names(self) -> list[str] | None:
+        """The only tools to choose from; ``None`` is all of them."""
+        if self.type == "function" and self.function:
+            return [self.function.name]
+        if self.type == "allowed_tools" and self.allowed_tools:
+            return [tool.function.name for tool in self.allowed_tools.tools]
+        return None
+
+
+def _tool_choice_form(choice: Any) -> Any:
+    if isinstance(choice, str):
+        if choice not in ("none", "auto", "required"):
+            raise PydanticCustomError("choice", "must be 'none', 'auto', 'required', or an object that names a tool")
+        return {"type": choice}
+    return choice
+
+
+class StreamOptionsIn(_Wire):
+    """What else the stream is to say."""
+
+    include_usage: bool | None = None
+
+
+class ReasoningIn(_Wire):
+    """The effort, as the Responses API and others spell it."""
+
+    effort: str | None = None
+
+
+class ResponseFormatIn(_Wire):
+    """Plain text is the only format of an answer."""
+
+    type: Literal["text"]
+
+
+class SamplersIn(_Wire):
+    """llama.cpp's own samplers, under llama-server's names."""
+
+    top_k: Int32 | None = None
+    min_p: Fraction | None = None
+    typical_p: Fraction | None = None
+    top_n_sigma: Annotated[float, Field(ge=-1, le=1_000_000)] | None = None
+    xtc_probability: Fraction | None = None
+    xtc_threshold: Fraction | None = None
+    repeat_penalty: Amount | None = None
+    repeat_last_n: Annotated[int, Field(ge=-1, le=2**31 - 1)] | None = None
+    dry_multiplier: Amount | None = None
+    dry_base: Amount | None = None
+    dry_allowed_length: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    dry_penalty_last_n: Annotated[int, Field(ge=-1, le=2**31 - 1)] | None = None
+    dry_sequence_breakers: list[str] | None = None
+    dynatemp_range: Amount | None = None
+    dynatemp_exponent: Amount | None = None
+    mirostat: Annotated[int, Field(ge=0, le=2)] | None = None
+    mirostat_tau: Amount | None = None
+    mirostat_eta: Amount | None = None
+    min_keep: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    samplers: list[str] | None = None
+    logit_bias: dict[Annotated[str, Field(pattern=r"^\d{1,9}$")], Annotated[float, Field(ge=-100, le=100)]] | None = (
+        None
+    )
+
+
+class ChatCompletionRequest(SamplersIn):
+    """A request for the next message of a conversation."""
+
+    model: str = Field(min_length=1, description="Name of the model, as GET /models lists it.")
+    messages: list[MessageIn] = Field(min_length=1)
+    tools: list[ToolIn] | None = None
+    tool_choice: Annotated[ToolChoiceIn, BeforeValidator(_tool_choice_form)] | None = None
+    parallel_tool_calls: bool | None = None
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    seed: int | None = Field(default=None, ge=-(2**63), le=2**64 - 1)
+    frequency_penalty: Penalty | None = None
+    presence_penalty: Penalty | None = None
+    max_tokens: TokenLimit | None = None
+    max_completion_tokens: TokenLimit | None = Field(default=None, description="Wins over max_tokens.")
+    stop: Annotated[list[str], BeforeValidator(_as_list), Field(max_length=16)] = []
+    n: int | None = Field(default=None, ge=1, le=16)
+    stream: bool | None = None
+    stream_options: StreamOptionsIn | None = None
+    reasoning_effort: str | None = None
+    reasoning: ReasoningIn | None = None
+    chat_template_kwargs: dict[str, Any] | None = Field(
+        default=None,
+        description="Only `reasoning_effort` is read of it, which is where llama.cpp and vLLM look for it.",
+    )
+    response_format: ResponseFormatIn | None = None
+    modalities: list[Literal["text"]] | None = None
+    logprobs: _without("log probabilities are not given, so leave it out") = None  # type: ignore[valid-type]
+    top_logprobs: _without("log probabilities are not given, so leave it out") = None  # type: ignore[valid-type]
+    functions: _without("offer the functions as 'tools'") = None  # type: ignore[valid-type]
+    audio: _without("answers are text only") = None  # type: ignore[valid-type]
+    web_search_options: _without("this server does not search the web") = None  # type: ignore[valid-type]
+
+    @property
+    def choices(self) -> int:
+        """How many answers are wanted."""
+        return self.n or 1
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether a stream is to end with the usage."""
+        return bool(self.stream_options and self.stream_options.include_usage)

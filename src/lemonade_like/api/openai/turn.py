@@ -1,0 +1,136 @@
+"""A chat completion request as a turn: a pure translation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from lemonade_like.api.openai.schema import ChatCompletionRequest, ContentPartIn, MessageIn, SamplersIn, ToolIn
+from lemonade_like.errors import BadRequest
+from lemonade_like.harmony.messages import ChatMessage, ContentPart, FunctionTool, MediaPart, TextPart, ToolCall
+from lemonade_like.turns.request import Sampling, ToolChoice, TurnRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_SAMPLERS: Final = tuple(SamplersIn.model_fields)
+
+
+def turn_request(body: ChatCompletionRequest) -> TurnRequest:
+    """Return what is asked of the turn.
+
+    Raises:
+        BadRequest: two tools have one name, or the tool choice asks for a tool that is not offered.
+    """
+    tools = _tools(body.tools or ())
+    tools, choice = _chosen(tools, body)
+    return TurnRequest(
+        model=body.model,
+        messages=tuple(_messages(body.messages)),
+        tools=tools,
+        tool_choice=choice,
+        parallel_tool_calls=body.parallel_tool_calls is not False,
+        sampling=_sampling(body),
+        max_tokens=body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens,
+        stop=tuple(text for text in body.stop if text),
+        reasoning_effort=_effort(body),
+    )
+
+
+def _tools(offered: Sequence[ToolIn]) -> tuple[FunctionTool, ...]:
+    tools: dict[str, FunctionTool] = {}
+    for place, tool in enumerate(offered):
+        function = tool.function
+        if function.name in tools:
+            raise BadRequest(
+                f"'tools[{place}].function.name' is '{function.name}', which is the name of another tool already.",
+                param=f"tools[{place}].function.name",
+                code="invalid_value",
+            )
+        tools[function.name] = FunctionTool(
+            function.name, function.description or "", function.parameters, bool(function.strict)
+        )
+    return tuple(tools.values())
+
+
+def _chosen(
+    tools: tuple[FunctionTool, ...], body: ChatCompletionRequest
+) -> tuple[tuple[FunctionTool, ...], ToolChoice]:
+    choice = body.tool_choice
+    if choice is None:
+        return tools, "auto"
+    names = choice.names
+    if names is not None:
+        unknown = [name for name in names if name not in {tool.name for tool in tools}]
+        if unknown:
+            offered = ", ".join(f"'{tool.name}'" for tool in tools) or "none"
+            raise BadRequest(
+                f"'tool_choice' names the tool '{unknown[0]}', which is not among the tools offered ({offered}).",
+                param="tool_choice",
+                code="invalid_value",
+            )
+        tools = tuple(tool for tool in tools if tool.name in names)
+    if choice.mode == "required" and not tools:
+        raise BadRequest(
+            "'tool_choice' is 'required', but no tools are offered: send 'tools', or leave the choice out.",
+            param="tool_choice",
+            code="invalid_value",
+        )
+    return tools, choice.mode
+
+
+def _messages(messages: Sequence[MessageIn]) -> Iterator[ChatMessage]:
+    #: Legacy function calls have no id; the next result of the same name is theirs.
+    legacy_calls: dict[str, str] = {}
+    for index, message in enumerate(messages):
+        calls = [ToolCall(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ()]
+        if message.function_call is not None:
+            call = message.function_call
+            legacy_calls[call.name] = f"function_call_{index}"
+            calls.append(ToolCall(legacy_calls[call.name], call.name, call.arguments))
+        call_id = message.tool_call_id
+        if message.role == "function" and call_id is None:
+            call_id = legacy_calls.get(message.name or "")
+        yield ChatMessage(
+            role="tool" if message.role == "function" else message.role,
+            content=tuple(_part(part) for part in message.content or ()),
+            name=message.name,
+            reasoning=message.reasoning_content or message.reasoning or message.thinking or None,
+            tool_calls=tuple(calls),
+            tool_call_id=call_id,
+            index=index,
+        )
+
+
+def _part(part: ContentPartIn) -> ContentPart:
+    if part.text is not None and part.type in ("text", "input_text", "output_text"):
+        return TextPart(part.text)
+    if part.type == "refusal" and part.refusal is not None:
+        return TextPart(part.refusal)
+    return MediaPart(part.type, part.model_dump(exclude_unset=True))
+
+
+def _sampling(body: ChatCompletionRequest) -> Sampling:
+    extra = {name: value for name in _SAMPLERS if (value := getattr(body, name)) is not None}
+    return Sampling(
+        temperature=body.temperature,
+        top_p=body.top_p,
+        seed=body.seed,
+        frequency_penalty=body.frequency_penalty,
+        presence_penalty=body.presence_penalty,
+        extra=extra,
+    )
+
+
+def _effort(body: ChatCompletionRequest) -> str | None:
+    if body.reasoning_effort is not None:
+        return body.reasoning_effort
+    if body.reasoning is not None and body.reasoning.effort is not None:
+        return body.reasoning.effort
+    effort = (body.chat_template_kwargs or {}).get("reasoning_effort")
+    if effort is not None and not isinstance(effort, str):
+        raise BadRequest(
+            "'chat_template_kwargs.reasoning_effort' must be a string.",
+            param="chat_template_kwargs.reasoning_effort",
+            code="invalid_value",
+        )
+    return effort

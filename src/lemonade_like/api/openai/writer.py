@@ -1,0 +1,280 @@
+"""Events as OpenAI's chat completions: chunk by chunk, or folded into the whole answer.
+
+Both say what the same events say, which is why a stream and a whole answer cannot differ.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from lemonade_like.api.errors import error_object
+from lemonade_like.turns.events import (
+    ContentDelta,
+    Event,
+    Finish,
+    MessageEnd,
+    Progress,
+    ReasoningDelta,
+    ToolCallArgumentsDelta,
+    ToolCallStart,
+    Usage,
+)
+
+if TYPE_CHECKING:
+    from lemonade_like.errors import ServerError
+
+#: The events of one network read, and the index of the choice that they belong to.
+Batch = tuple[int, Sequence[Event]]
+
+_DONE: Final = b"data: [DONE]\n\n"
+_SILENT: Final = (Progress, MessageEnd)
+
+
+@dataclass(frozen=True)
+class AnswerHeader:
+    """What every chunk of an answer says again. ``model`` is the name that the client used."""
+
+    model: str
+    system_fingerprint: str
+    id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(12)}")
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def fields(self, object_type: str) -> dict[str, Any]:
+        """Return the fields in OpenAI's order."""
+        return {
+            "id": self.id,
+            "object": object_type,
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": self.system_fingerprint,
+        }
+
+
+class ChunkWriter:
+    """Writes an answer as a stream of chunks."""
+
+    def __init__(self, header: AnswerHeader, *, choices: int = 1, include_usage: bool = False) -> None:
+        self._header = orjson.dumps(header.fields("chat.completion.chunk")).removesuffix(b"}")
+        self._include_usage = include_usage
+        self._choices = [_ChoiceChunks(self._header, index, include_usage) for index in range(choices)]
+
+    def write(self, batch: Batch) -> bytes:
+        """Return the chunks of a batch, joined; nothing, if it only says that something is under way."""
+        index, events = batch
+        return self._choices[index].write(events)
+
+    def keep_alive(self) -> bytes:
+        """Return a comment that says what the answer waits for."""
+        waiting = next((choice for choice in self._choices if choice.finish is None), self._choices[0])
+        return _comment(waiting.progress)
+
+    def fail(self, error: ServerError) -> bytes:
+        """Return the error, and the end of the stream."""
+        return b"data: %b\n\n%b" % (orjson.dumps(error_object(error)), _DONE)
+
+    def end(self) -> bytes:
+        """Return the chunk with the usage if it was asked for, and the end of the stream."""
+        if not self._include_usage:
+            return _DONE
+        usage = orjson.dumps(_usage_object(self.usage()))
+        return b'data: %b,"choices":[],"usage":%b}\n\n%b' % (self._header, usage, _DONE)
+
+    def usage(self) -> Usage:
+        """Return what has been used so far."""
+        return _total(choice.finish for choice in self._choices)
+
+
+class _ChoiceChunks:
+    """The chunks of one choice.
+
+    This is the hot path. What all chunks have in common is encoded once, and the pieces of a batch are joined once.
+    """
+
+    def __init__(self, header: bytes, index: int, include_usage: bool) -> None:
+        self.finish: Finish | None = None
+        self.progress: Progress | None = None
+        self._open = b'data: %b,"choices":[{"index":%d,"delta":{' % (header, index)
+        self._usage = b',"usage":null}\n\n' if include_usage else b"}\n\n"
+        self._close = b'},"logprobs":null,"finish_reason":null}]' + self._usage
+        self._role_is_due = True
+        self._has_answer = False
+        self._begin_deltas_with(b'"role":"assistant",')
+
+    def _begin_deltas_with(self, role: bytes) -> None:
+        self._delta = self._open + role
+        self._content = self._delta + b'"content":'
+        self._reasoning = self._delta + b'"reasoning_content":'
+        self._tool_call = self._delta + b'"tool_calls":[{"index":%d,'
+
+    def write(self, events: Sequence[Event]) -> bytes:
+        if self._role_is_due:
+            return self._write_first(events)
+        return self._write(events)
+
+    def _write_first(self, events: Sequence[Event]) -> bytes:
+        for place, event in enumerate(events):
+            if isinstance(event, _SILENT):
+                self._write((event,))
+                continue
+            first = self._write((event,))
+            self._role_is_due = False
+            self._begin_deltas_with(b"")
+            return first + self._write(events[place + 1 :])
+        return b""
+
+    def _write(self, events: Iterable[Event]) -> bytes:
+        out: list[bytes] = []
+        dumps = orjson.dumps
+        close = self._close
+        for event in events:
+            kind = type(event)
+            if kind is ContentDelta:
+                self._has_answer = True
+                out += (self._content, dumps(event.text), close)  # type: ignore[union-attr]
+            elif kind is ReasoningDelta:
+                text = dumps(event.text)  # type: ignore[union-attr]
+                out += (self._reasoning, text, b',"reasoning":', text, close)
+            elif isinstance(event, ToolCallArgumentsDelta):
+                out += (self._tool_call % event.index, b'"function":{"arguments":', dumps(event.text), b"}}]", close)
+            elif isinstance(event, ToolCallStart):
+                self._has_answer = True
+                call = b'"id":%b,"type":"function","function":{"name":%b,"arguments":""}}]' % (
+                    dumps(event.id),
+                    dumps(event.name),
+                )
+                out += (self._tool_call % event.index, call, close)
+            elif isinstance(event, Progress):
+                self.progress = event
+            elif isinstance(event, Finish):
+                self.finish = event
+                out.append(self._finish_chunk(event))
+        return b"".join(out)
+
+    def _finish_chunk(self, finish: Finish) -> bytes:
+        # An answer without a word is an empty string, here as in the whole answer.
+        delta = self._delta.removesuffix(b",") if self._has_answer else self._content + b'""'
+        timings = b',"timings":' + orjson.dumps(finish.timings) if finish.timings else b""
+        reason = orjson.dumps(finish.reason)
+        return b'%b},"logprobs":null,"finish_reason":%b}]%b%b' % (delta, reason, timings, self._usage)
+
+
+class AnswerFold:
+    """Folds the same events into a whole answer."""
+
+    def __init__(self, header: AnswerHeader, *, choices: int = 1) -> None:
+        self._header = header
+        self._choices = [_FoldedChoice() for _ in range(choices)]
+
+    def add(self, batch: Batch) -> None:
+        """Take a batch in."""
+        index, events = batch
+        choice = self._choices[index]
+        for event in events:
+            choice.add(event)
+
+    def answer(self) -> dict[str, Any]:
+        """Return the whole answer, once every choice has finished."""
+        answer = self._header.fields("chat.completion")
+        answer["choices"] = [choice.choice(index) for index, choice in enumerate(self._choices)]
+        answer["usage"] = _usage_object(self.usage())
+        finish = self._choices[0].finish
+        if len(self._choices) == 1 and finish is not None and finish.timings:
+            answer["timings"] = finish.timings
+        return answer
+
+    def usage(self) -> Usage:
+        """Return what has been used so far."""
+        return _total(choice.finish for choice in self._choices)
+
+
+@dataclass
+class _FoldedCall:
+    id: str
+    name: str
+    arguments: list[str] = field(default_factory=list)
+
+
+class _FoldedChoice:
+    """One choice; texts are kept in pieces and joined once, so that the cost grows with the text and no faster."""
+
+    def __init__(self) -> None:
+        self.finish: Finish | None = None
+        self._content: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: dict[int, _FoldedCall] = {}
+
+    def add(self, event: Event) -> None:
+        if isinstance(event, ContentDelta):
+            self._content.append(event.text)
+        elif isinstance(event, ReasoningDelta):
+            self._reasoning.append(event.text)
+        elif isinstance(event, ToolCallArgumentsDelta):
+            self._calls[event.index].arguments.append(event.text)
+        elif isinstance(event, ToolCallStart):
+            self._calls[event.index] = _FoldedCall(event.id, event.name)
+        elif isinstance(event, Finish):
+            self.finish = event
+
+    def choice(self, index: int) -> dict[str, Any]:
+        if self.finish is None:
+            raise RuntimeError(f"The turn of choice {index} ended without a finish.")
+        return {
+            "index": index,
+            "message": self._message(),
+            "logprobs": None,
+            "finish_reason": self.finish.reason,
+        }
+
+    def _message(self) -> dict[str, Any]:
+        content = "".join(self._content) if self._content or not self._calls else None
+        message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
+        if self._reasoning:
+            message["reasoning_content"] = message["reasoning"] = "".join(self._reasoning)
+        if self._calls:
+            message["tool_calls"] = [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": "".join(call.arguments)},
+                }
+                for _, call in sorted(self._calls.items())
+            ]
+        return message
+
+
+def _comment(progress: Progress | None) -> bytes:
+    if progress is None:
+        return b": waiting\n\n"
+    if progress.stage == "prefill" and progress.total:
+        return b": prefill %d/%d\n\n" % (progress.done, progress.total)
+    return b": %b\n\n" % progress.stage.encode()
+
+
+def _total(finishes: Iterable[Finish | None]) -> Usage:
+    """Return the usage of several choices, which share one prompt."""
+    total = Usage()
+    for finish in finishes:
+        if finish is None:
+            continue
+        usage = finish.usage
+        total.prompt_tokens = max(total.prompt_tokens, usage.prompt_tokens)
+        total.cached_tokens = max(total.cached_tokens, usage.cached_tokens)
+        total.completion_tokens += usage.completion_tokens
+        total.reasoning_tokens += usage.reasoning_tokens
+    return total
+
+
+def _usage_object(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }

@@ -1,0 +1,137 @@
+"""Server-sent events: a turn's batches, written out as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+
+from fastapi import Response
+from starlette.requests import ClientDisconnect
+
+from lemonade_like.api.connection import while_connected
+from lemonade_like.api.errors import unexpected
+from lemonade_like.errors import ServerError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from starlette.types import Receive, Scope, Send
+
+logger: Final = logging.getLogger(__name__)
+
+#: Proxies cut connections that are silent for long, and people give up on them.
+KEEP_ALIVE_SECONDS: Final = 5.0
+
+_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+BatchT_contra = TypeVar("BatchT_contra", contravariant=True)
+BatchT = TypeVar("BatchT")
+
+
+class StreamWriter(Protocol[BatchT_contra]):
+    """What a wire format knows: how its stream is spelt."""
+
+    def write(self, batch: BatchT_contra) -> bytes:
+        """Return the bytes of a batch; none, if it says nothing that the wire format has a word for."""
+
+    def keep_alive(self) -> bytes:
+        """Return a comment that says what is being waited for."""
+
+    def fail(self, error: ServerError) -> bytes:
+        """Return the bytes that end a stream which has failed."""
+
+    def end(self) -> bytes:
+        """Return the bytes that end a stream which has not."""
+
+
+class EventStream(Response, Generic[BatchT]):
+    """Writes each batch in one piece, as soon as it is there.
+
+    The headers wait for the first bytes, so that what goes wrong before them has its own status; but not longer than
+    ``keep_alive_seconds``, after which the stream opens with a comment, as it goes on with one whenever it was silent
+    for so long. When the client goes away, ``batches`` is closed at once. ``on_end`` is called when the turn is over,
+    however it ended. (Starlette's StreamingResponse has more layers between a batch and the socket.)
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        batches: AsyncIterator[BatchT],
+        writer: StreamWriter[BatchT],
+        *,
+        on_end: Callable[[], None] | None = None,
+        keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
+    ) -> None:
+        super().__init__(headers=_HEADERS)
+        # A stream has no length that could be known beforehand.
+        del self.headers["content-length"]
+        self._batches = batches
+        self._writer = writer
+        self._on_end = on_end
+        self._keep_alive_seconds = keep_alive_seconds
+        self._started = False
+        self._last_write = 0.0
+        self._lock = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream until the turn ends or the client goes away."""
+        with suppress(ClientDisconnect):
+            await while_connected(receive, self._stream(scope, send))
+
+    async def _stream(self, scope: Scope, send: Send) -> None:
+        self._last_write = asyncio.get_running_loop().time()
+        keeping_alive = asyncio.create_task(self._keep_alive(send))
+        try:
+            last = await self._write_batches(scope, send)
+        finally:
+            keeping_alive.cancel()
+            await close(self._batches)
+            if self._on_end is not None:
+                self._on_end()
+        await self._send(send, last, more=False)
+
+    async def _write_batches(self, scope: Scope, send: Send) -> bytes:
+        """Write all batches, and return the bytes that end the stream."""
+        write = self._writer.write
+        try:
+            async for batch in self._batches:
+                if data := write(batch):
+                    await self._send(send, data)
+        except ServerError as error:
+            if not self._started:
+                raise
+            if error.status >= 500:
+                logger.error("The stream broke: %s", error.message)
+            return self._writer.fail(error)
+        except Exception:
+            if not self._started:
+                raise
+            logger.exception("Unexpected error in a stream")
+            return self._writer.fail(unexpected(scope))
+        return self._writer.end()
+
+    async def _send(self, send: Send, data: bytes, *, more: bool = True) -> None:
+        # A keep-alive comes from another task, and must not land between the headers and the first bytes.
+        async with self._lock:
+            if not self._started:
+                self._started = True
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": data, "more_body": more})
+            self._last_write = asyncio.get_running_loop().time()
+
+    async def _keep_alive(self, send: Send) -> None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(self._last_write + self._keep_alive_seconds - clock())
+            if clock() - self._last_write >= self._keep_alive_seconds:
+                await self._send(send, self._writer.keep_alive())
+
+
+async def close(iterator: AsyncIterator[object]) -> None:
+    """Close an iterator that may be an async generator; harmless if it has ended."""
+    aclose = getattr(iterator, "aclose", None)
+    if aclose is not None:
+        await aclose()

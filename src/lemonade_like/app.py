@@ -1,0 +1,82 @@
+"""``create_app``: joins the rooms into one application, and nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import aiohttp
+from fastapi import FastAPI
+
+from lemonade_like.access.keys import ApiKeys, KeyGate
+from lemonade_like.api.errors import UnexpectedErrors, error_response, install_error_handlers
+from lemonade_like.api.openapi import install_body_definitions
+from lemonade_like.api.routes import api_router
+from lemonade_like.api.services import Services
+from lemonade_like.models.registry import Registry
+from lemonade_like.models.vocabulary import vocabulary_dir
+from lemonade_like.observe.requests import RequestLog
+from lemonade_like.pool.loader import Loader
+from lemonade_like.pool.pool import Pool
+from lemonade_like.turns.formats import HarmonyFormats
+from lemonade_like.turns.service import TurnOptions, Turns
+
+if TYPE_CHECKING:
+    from lemonade_like.settings import Settings
+
+OpenServices = Callable[["Settings"], AbstractAsyncContextManager[Services]]
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Open what the endpoints need, and stop every engine at the end.
+
+    Raises:
+        ModelNotFound: a model that the settings name is not there.
+    """
+    registry = Registry.from_settings(settings)
+    # Turns run side by side without limit; an engine queues what it has no slot for.
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        formats = HarmonyFormats(lambda gguf: vocabulary_dir(gguf, settings.cache_dir))
+        pool = Pool(registry, Loader(registry, settings, session, formats))
+        services = Services(
+            turns=Turns(pool, TurnOptions(default_effort=settings.reasoning_level)),
+            pool=pool,
+            catalogue=registry,
+            version=version("lemonade-like"),
+            started_at=time.time(),
+        )
+        try:
+            yield services
+        finally:
+            services.closing = True
+            await pool.close()
+
+
+def create_app(settings: Settings, open_services: OpenServices = open_services) -> FastAPI:
+    """Return the application. Nothing is opened before it starts, and no engine before the first request for it."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services(settings) as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        title="lemonade-like",
+        version=version("lemonade-like"),
+        summary="An OpenAI-compatible server for llama.cpp that speaks Harmony.",
+        lifespan=lifespan,
+    )
+    install_error_handlers(app)
+    install_body_definitions(app)
+    app.include_router(api_router())
+    # The last one added is the outermost.
+    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    app.add_middleware(KeyGate, keys=ApiKeys([key]), refuse=error_response)
+    app.add_middleware(UnexpectedErrors)
+    app.add_middleware(RequestLog)
+    return app

@@ -1,0 +1,167 @@
+"""The commands and their options; what they do is in the modules beside this one.
+
+Errors of a known kind are written in three lines at most, without a traceback: exit code 2 for a command line or
+setting that is wrong, 1 for anything that fails later.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version as installed_version
+from typing import Annotated, NoReturn
+
+import typer
+
+from lemonade_like.cli.models import list_models
+from lemonade_like.cli.pull import pull_model
+from lemonade_like.errors import ServerError
+from lemonade_like.settings import (
+    Settings,
+    SettingsError,
+    allowed_values,
+    flag,
+    load_settings,
+    sample_config,
+)
+
+_PROGRAM = "lemonade-like"
+
+app = typer.Typer(
+    name=_PROGRAM,
+    help="An OpenAI-compatible server for llama.cpp that gets GPT-OSS and Harmony right.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _option(name: str, metavar: str) -> typer.models.OptionInfo:
+    """The option for a field of the settings, with that field's description."""
+    field = Settings.model_fields[name]
+    choices = allowed_values(name)
+    if choices.startswith("one of "):
+        metavar = choices.removeprefix("one of ").replace(", ", "|")
+    default = field.default
+    shown = f" [default: {default}]" if default not in (None, "", (), 0) else ""
+    option: typer.models.OptionInfo = typer.Option(
+        flag(name), metavar=metavar, help=f"{field.description}{shown}", show_default=False
+    )
+    return option
+
+
+ConfigFile = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Configuration file (YAML; `lemonade-like config` prints a sample).",
+        show_default=False,
+    ),
+]
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, _option("host", "ADDRESS")] = None,
+    port: Annotated[str | None, _option("port", "PORT")] = None,
+    model: Annotated[list[str] | None, _option("models", "NAME|FILE")] = None,
+    backend: Annotated[str | None, _option("backend", "NAME")] = None,
+    llama_server: Annotated[str | None, _option("llama_server", "FILE")] = None,
+    ctx_size: Annotated[str | None, _option("ctx_size", "TOKENS")] = None,
+    parallel: Annotated[str | None, _option("parallel", "N")] = None,
+    llamacpp_args: Annotated[str | None, _option("llamacpp_args", "ARGS")] = None,
+    reasoning_level: Annotated[str | None, _option("reasoning_level", "LEVEL")] = None,
+    harmony: Annotated[str | None, _option("harmony", "MODE")] = None,
+    no_harmony: Annotated[bool, typer.Option("--no-harmony", help="The same as --harmony never.")] = False,
+    api_key: Annotated[str | None, _option("api_key", "KEY")] = None,
+    config: ConfigFile = None,
+    log_level: Annotated[str | None, _option("log_level", "LEVEL")] = None,
+) -> None:
+    """Start the server. Every option can also be set in the environment (LEMONADE_LIKE_PORT=8000) or in a file."""
+    given = {
+        "host": host,
+        "port": port,
+        "models": model or None,
+        "backend": backend,
+        "llama_server": llama_server,
+        "ctx_size": ctx_size,
+        "parallel": parallel,
+        "llamacpp_args": llamacpp_args,
+        "reasoning_level": reasoning_level,
+        "harmony": harmony,
+        "no_harmony": no_harmony or None,
+        "api_key": api_key,
+        "config": config,
+        "log_level": log_level,
+    }
+    settings = load_settings(given)
+    # The web framework is imported for this command only: the others answer in half the time.
+    from lemonade_like.cli.serve import run_server  # noqa: PLC0415
+
+    run_server(settings)
+
+
+@app.command()
+def models(config: ConfigFile = None) -> None:
+    """List the models that are known, and which of them are on this machine."""
+    list_models(load_settings({"config": config}))
+
+
+@app.command()
+def pull(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name from `lemonade-like models`.")],
+    config: ConfigFile = None,
+) -> None:
+    """Download a model into the Hugging Face cache."""
+    pull_model(name, load_settings({"config": config}))
+
+
+@app.command(name="config")
+def show_config() -> None:
+    """Print a configuration file with every option, described and at its default."""
+    typer.echo(sample_config(), nl=False)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"{_PROGRAM} {installed_version(_PROGRAM)}")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def _options_of_the_program(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Options that stand before any command."""
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Runs the command and ends the process with its exit code."""
+    try:
+        code = app(arguments, prog_name=_PROGRAM, standalone_mode=False)
+    except typer.TyperException as error:
+        _fail(f"{error.format_message()}\nTry `{_PROGRAM} --help`.", error.exit_code)
+    except SettingsError as error:
+        _fail(error.message, 2)
+    except ServerError as error:
+        _fail(str(error), 1)
+    except OSError as error:
+        _fail(f"{error.filename or 'The system'}: {error.strerror or error}", 1)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    first, *rest = [line for line in message.splitlines() if line.strip()]
+    typer.echo("\n".join([f"Error: {first}", *rest]), err=True)
+    sys.exit(code)

@@ -1,0 +1,1 @@
+"""One llama-server: find it, launch it, watch it, talk to it."""

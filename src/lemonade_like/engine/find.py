@@ -1,0 +1,118 @@
+"""Finds the engine: the one that was named, else an installed one, else llama-server on PATH, else the bundled."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from lemonade_like.errors import EngineNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+#: Backends that are not folders of installed engines.
+AUTO, BUNDLED, SYSTEM = "auto", "bundled", "system"
+
+_EXECUTABLE = "llama-server"
+_INSTALL_BUNDLED = "pip install 'lemonade-like[engine]'"
+
+
+@dataclass(frozen=True)
+class FoundEngine:
+    """``command`` starts the engine; ``backend`` names it; ``source`` says where it was found."""
+
+    command: tuple[str, ...]
+    backend: str
+    source: Literal["explicit", "installed", "path", "bundled"]
+
+
+def find_engine(
+    explicit: str | None,
+    backend: str = AUTO,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    which: Callable[..., str | None] = shutil.which,
+    installed_dir: Path | None = None,
+    bundled_available: Callable[[], bool] | None = None,
+) -> FoundEngine:
+    """Return the first engine there is, in the order of this module's first line.
+
+    ``explicit`` is a path, or a name on PATH. It is run under whatever backend is asked for, except ``bundled``, and
+    one that is not there is an error: nobody who names an engine wants another. A ``backend`` other than ``auto`` is
+    looked for in its one place only. Installed engines are found at ``installed_dir/BACKEND/**/llama-server``. Raises
+    ``EngineNotFound``, which says all that was tried and what to do.
+    """
+    path = environ.get("PATH")
+    if explicit and backend != BUNDLED:
+        return FoundEngine((_named(explicit, path, which),), SYSTEM if backend == AUTO else backend, "explicit")
+
+    tried: list[str] = []
+    if backend not in (BUNDLED, SYSTEM):
+        if found := _installed(backend, installed_dir):
+            return found
+        tried.append(f"an installed engine in {installed_dir or 'no folder'}")
+    if backend in (AUTO, SYSTEM):
+        if executable := which(_EXECUTABLE, path=path):
+            return FoundEngine((executable,), SYSTEM, "path")
+        tried.append(f"{_EXECUTABLE} on PATH")
+    if backend in (AUTO, BUNDLED):
+        if (bundled_available or _xllamacpp_is_there)():
+            return FoundEngine(bundled_command(), BUNDLED, "bundled")
+        tried.append("the bundled engine (xllamacpp is not installed)")
+    raise EngineNotFound(
+        f"There is no engine to run for backend {backend!r}. Looked for: {'; '.join(tried)}. {_what_to_do(backend)}"
+    )
+
+
+def bundled_command() -> tuple[str, ...]:
+    """Return what starts the bundled engine: this Python, and nothing from the folder that we happen to be in."""
+    safe = ("-P",) if sys.version_info >= (3, 11) else ()
+    return (sys.executable, *safe, "-m", "lemonade_like.engine.bundled")
+
+
+def _named(name: str, path: str | None, which: Callable[..., str | None]) -> str:
+    candidate = Path(name).expanduser()
+    if candidate.is_dir():
+        raise EngineNotFound(f"The engine {name} is a folder. Give the path of the llama-server executable in it.")
+    if candidate.is_file():
+        if not os.access(candidate, os.X_OK):
+            raise EngineNotFound(f"The engine {name} is not executable. Run: chmod +x {candidate}")
+        return str(candidate.absolute())
+    if candidate.name == name and (found := which(name, path=path)):
+        return found
+    raise EngineNotFound(f"There is no engine at {name}. Check --llama-server, or LEMONADE_LIKE_LLAMA_SERVER.")
+
+
+def _installed(backend: str, folder: Path | None) -> FoundEngine | None:
+    """Return the installed engine for ``backend``, for ``auto`` of any; between several, the newest file wins."""
+    if folder is None or not folder.is_dir():
+        return None
+    backends = [folder / backend] if backend != AUTO else [entry for entry in folder.iterdir() if entry.is_dir()]
+    executables = [
+        (file, place.name)
+        for place in backends
+        for name in (_EXECUTABLE, f"{_EXECUTABLE}.exe")
+        for file in place.rglob(name)
+        if file.is_file() and os.access(file, os.X_OK)
+    ]
+    if not executables:
+        return None
+    file, name = max(executables, key=lambda found: (found[0].stat().st_mtime, str(found[0])))
+    return FoundEngine((str(file.absolute()),), name, "installed")
+
+
+def _xllamacpp_is_there() -> bool:
+    return importlib.util.find_spec("xllamacpp") is not None
+
+
+def _what_to_do(backend: str) -> str:
+    if backend in (AUTO, BUNDLED):
+        return f"Install the bundled engine with {_INSTALL_BUNDLED}, or name a llama-server with --llama-server PATH."
+    if backend == SYSTEM:
+        return "Put llama-server on PATH, or name it with --llama-server PATH."
+    return "Name a llama-server with --llama-server PATH, or leave --backend at auto."

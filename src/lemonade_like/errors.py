@@ -1,0 +1,93 @@
+"""Everything that can go wrong in a way that a user should read about, and whose doing it was.
+
+::
+
+    ServerError                     500  server_error
+    ├── BadRequest                  400  invalid_request_error: the client asked for something that cannot be
+    │   └── ContextLengthExceeded   400  context_length_exceeded
+    ├── ModelNotFound               404  model_not_found
+    ├── Unauthorized                401  invalid_api_key
+    ├── HarmonyUnavailable          500  harmony_unavailable: Harmony was asked for and cannot be had
+    └── EngineFailure               500  the engine could not load the model, or died
+        ├── EngineNotFound          500  there is no engine to run
+        └── EngineUnavailable       503  the engine is shutting down
+
+Every wire format writes the same four facts: message, type, param, code. A message says what happened, why, and what
+to do.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ServerError(Exception):
+    """Base of all. ``param`` names the field of the request that is at fault, where one is."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    default_code: ClassVar[str | None] = None
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code or self.default_code
+
+
+class BadRequest(ServerError):
+    """The request can be read, but asks for something that cannot be."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class ContextLengthExceeded(BadRequest):
+    """The prompt does not fit into the context that the model is loaded with."""
+
+    default_code = "context_length_exceeded"
+
+
+class ModelNotFound(ServerError):
+    """No model of that name is known here."""
+
+    status = 404
+    type = "invalid_request_error"
+    default_code = "model_not_found"
+
+
+class Unauthorized(ServerError):
+    """The request carries no API key, or a wrong one."""
+
+    status = 401
+    type = "invalid_request_error"
+    default_code = "invalid_api_key"
+
+
+class HarmonyUnavailable(ServerError):
+    """openai-harmony is missing, or its vocabulary cannot be loaded; the message says how to mend it."""
+
+    default_code = "harmony_unavailable"
+
+
+class EngineFailure(ServerError):
+    """The engine could not load the model, or died; ``log_tail`` is the end of what it printed."""
+
+    default_code = "engine_failure"
+
+    def __init__(self, message: str, *, log_tail: str = "", code: str | None = None) -> None:
+        super().__init__(message if not log_tail else f"{message}\nThe engine's last lines:\n{log_tail}", code=code)
+        self.log_tail = log_tail
+
+
+class EngineNotFound(EngineFailure):
+    """There is no engine to run: no llama-server was found, and the bundled one is not installed."""
+
+    default_code = "engine_not_found"
+
+
+class EngineUnavailable(EngineFailure):
+    """The engine is going away and takes no new turns."""
+
+    status = 503
+    default_code = "engine_unavailable"

@@ -1,0 +1,69 @@
+"""Logs for people: one line a message, on standard error, coloured on a terminal only.
+
+A line has the time, the level, the part of the server that speaks, the request's id where there is one, and the
+message. Keys and prompts are never handed to a logger.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+from rich.console import Console
+from rich.style import Style
+
+from lemonade_like.observe.context import request_id_var
+
+if TYPE_CHECKING:
+    from lemonade_like.settings import LogLevel
+
+_STYLES = {
+    logging.DEBUG: Style.parse("dim"),
+    logging.INFO: Style.parse("green"),
+    logging.WARNING: Style.parse("yellow"),
+    logging.ERROR: Style.parse("bold red"),
+}
+# These speak of each connection and start-up step at info; what matters of that we say ourselves.
+_CHATTY = ("uvicorn", "uvicorn.error", "uvicorn.access", "httpx", "httpx2", "httpcore", "asyncio", "huggingface_hub")
+
+
+class LineFormatter(logging.Formatter):
+    """``12:30:01 INFO    pool: message``, with the request's id in brackets before the message."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__("%(asctime)s %(level)s %(where)s: %(request)s%(message)s", datefmt="%H:%M:%S")
+        self._console = console
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line; a traceback follows on lines of its own."""
+        level = f"{record.levelname:<7}"
+        record.level = self._console_text(level, _STYLES.get(record.levelno, Style.null()))
+        record.where = record.name.removeprefix("lemonade_like.")
+        request_id = request_id_var.get()
+        record.request = f"[{request_id}] " if request_id else ""
+        return super().format(record)
+
+    def _console_text(self, text: str, style: Style) -> str:
+        # Rich knows what NO_COLOR, TERM and the Windows console allow.
+        if not self._console.is_terminal or self._console.no_color or self._console.color_system is None:
+            return text
+        return style.render(text)
+
+
+def setup_logging(level: LogLevel, stream: TextIO | None = None) -> None:
+    """Sends all logs of the process, uvicorn's too, to ``stream`` (standard error); replaces what was set up before."""
+    stream = stream or sys.stderr
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(LineFormatter(Console(file=stream)))
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(logging.getLevelName(level.upper()))
+    for name in _CHATTY:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(logging.NOTSET if level == "debug" and name.startswith("uvicorn") else logging.WARNING)
+    logging.captureWarnings(True)

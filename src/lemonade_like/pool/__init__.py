@@ -1,0 +1,1 @@
+"""Which engines are resident: load on first use, lend to turns, notice crashes, stop."""

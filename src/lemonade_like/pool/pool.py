@@ -1,0 +1,112 @@
+"""The pool: who is resident, and who is being loaded.
+
+All of it runs on one event loop, so there are no locks: what gates a change is read and changed without an ``await`` in
+between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Generic
+
+from lemonade_like.errors import EngineUnavailable
+from lemonade_like.pool.resident import FormatT, Lease, LoadedModel, Resident
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from lemonade_like.models.registry import Model, Registry
+    from lemonade_like.pool.loader import Loader
+
+_logger = logging.getLogger("lemonade_like.pool")
+
+
+class Pool(Generic[FormatT]):
+    """Lends resident models to turns, and loads them on first use.
+
+    It does not count turns or queue them: an engine takes as many as it has slots and queues the rest itself. It does
+    not evict: what was loaded stays until its engine dies or the pool is closed.
+    """
+
+    def __init__(self, registry: Registry, loader: Loader[FormatT]) -> None:
+        self._registry = registry
+        self._loader = loader
+        self._residents: dict[str, Resident[FormatT]] = {}
+        self._loads: dict[str, asyncio.Task[Resident[FormatT]]] = {}
+        self._watchers: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    def loaded(self) -> list[LoadedModel]:
+        """Return what is resident now."""
+        return [resident.describe() for resident in self._residents.values()]
+
+    def loading(self) -> list[str]:
+        """Return the names of the models that are being loaded now."""
+        return list(self._loads)
+
+    def is_resident(self, name: str) -> bool:
+        """Tell whether a lease of ``name`` can be had without loading. Raises ``ModelNotFound``."""
+        return self._registry.find(name).name in self._residents
+
+    @contextlib.asynccontextmanager
+    async def lease(self, name: str) -> AsyncIterator[Lease[FormatT]]:
+        """Lend the model of that name for one turn, loading it first if it has to be.
+
+        However many ask, a model is loaded once; a client that goes away while it waits does not stop the load.
+
+        Raises:
+            ModelNotFound: there is no such model, or it is not downloaded.
+            HarmonyUnavailable, EngineFailure: it could not be loaded.
+            EngineUnavailable: the server is shutting down.
+        """
+        if self._closing:
+            raise EngineUnavailable("The server is shutting down and takes no new requests.")
+        model = self._registry.find(name)
+        resident = self._residents.get(model.name)
+        if resident is None:
+            resident = await asyncio.shield(self._load(model))
+        yield Lease(resident)
+
+    async def close(self) -> None:
+        """Stop all engines, those that are still loading too. No lease can be had from now on."""
+        self._closing = True
+        for load in self._loads.values():
+            load.cancel()
+        await asyncio.gather(*self._loads.values(), return_exceptions=True)
+        await asyncio.gather(*(resident.process.stop() for resident in self._residents.values()))
+        await asyncio.gather(*self._watchers)
+
+    def _load(self, model: Model) -> asyncio.Task[Resident[FormatT]]:
+        task = self._loads.get(model.name)
+        if task is None:
+            task = asyncio.create_task(self._load_and_watch(model), name=f"load {model.name}")
+            self._loads[model.name] = task
+            task.add_done_callback(lambda done: self._load_ended(model.name, done))
+        return task
+
+    async def _load_and_watch(self, model: Model) -> Resident[FormatT]:
+        resident = await self._loader.load(model)
+        self._residents[model.name] = resident
+        watcher = asyncio.create_task(self._watch(resident), name=f"watch {model.name}")
+        self._watchers.add(watcher)
+        watcher.add_done_callback(self._watchers.discard)
+        return resident
+
+    def _load_ended(self, name: str, task: asyncio.Task[Resident[FormatT]]) -> None:
+        del self._loads[name]
+        # The clients that wait are told; if none does any more, somebody must still look at the error.
+        if not task.cancelled() and (error := task.exception()):
+            _logger.warning("%s could not be loaded: %s", name, error)
+
+    async def _watch(self, resident: Resident[FormatT]) -> None:
+        process = resident.process
+        await process.wait()
+        name = resident.model.name
+        if self._residents.get(name) is resident:
+            del self._residents[name]
+        if not self._closing:
+            _logger.error(
+                "the engine of %s died (%s); its last lines:\n%s", name, process.how_it_ended(), process.log_tail()
+            )

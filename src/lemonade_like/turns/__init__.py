@@ -1,0 +1,1 @@
+"""One assistant turn: from a request, over an engine, to events."""

@@ -1,0 +1,93 @@
+"""The events of a turn: the one vocabulary between a turn and every wire format.
+
+A turn yields, in order: ``Progress`` any number of times, then deltas and ``MessageEnd`` as the model writes, and last
+exactly one ``Finish``; a turn that fails raises a ``ServerError`` instead. A non-streaming answer is the same events
+folded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from lemonade_like.harmony.messages import Message
+
+FinishReason = Literal["stop", "length", "tool_calls"]
+
+
+@dataclass(slots=True)
+class Progress:
+    """Something happens although no token has come yet; keep-alives are made from it.
+
+    ``done`` of ``total`` are prompt tokens while ``stage`` is ``prefill``; otherwise both are 0.
+    """
+
+    stage: Literal["queued", "loading", "prefill"]
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(slots=True)
+class ReasoningDelta:
+    """A piece of the model's reasoning."""
+
+    text: str
+
+
+@dataclass(slots=True)
+class ContentDelta:
+    """A piece of the visible answer. ``channel`` tells commentary apart from the final answer."""
+
+    text: str
+    channel: str | None = "final"
+
+
+@dataclass(slots=True)
+class ToolCallStart:
+    """A tool call begins. ``index`` counts the turn's calls from 0; ``id`` is new and unguessable."""
+
+    index: int
+    id: str
+    name: str
+
+
+@dataclass(slots=True)
+class ToolCallArgumentsDelta:
+    """A piece of a call's arguments: JSON text as the model writes it."""
+
+    index: int
+    text: str
+
+
+@dataclass(slots=True)
+class MessageEnd:
+    """A channel message is complete; ``message`` is the whole of it, as the model wrote it."""
+
+    message: Message
+
+
+@dataclass(slots=True)
+class Usage:
+    """Token counts of one turn. ``cached_tokens`` of the prompt were not read again; ``reasoning_tokens`` are part of
+    ``completion_tokens``."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(slots=True)
+class Finish:
+    """The turn is over. ``timings`` is the engine's own account (milliseconds and tokens per second); ``recovered``
+    counts, by kind, what was malformed in the model's output and had to be mended."""
+
+    reason: FinishReason
+    usage: Usage
+    timings: dict[str, Any] = field(default_factory=dict)
+    recovered: dict[str, int] = field(default_factory=dict)
+    stop_string: str | None = None
+
+
+Event = Progress | ReasoningDelta | ContentDelta | ToolCallStart | ToolCallArgumentsDelta | MessageEnd | Finish

@@ -1,0 +1,28 @@
+"""What the engine's refusals mean to the client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lemonade_like.errors import BadRequest, ContextLengthExceeded, EngineFailure, ServerError
+
+if TYPE_CHECKING:
+    from lemonade_like.pool.resident import EngineResponseError
+
+
+def context_exceeded(prompt_tokens: int, context_length: int) -> ContextLengthExceeded:
+    """Return the error for a prompt that leaves no room for an answer."""
+    return ContextLengthExceeded(
+        f"The prompt has {prompt_tokens} tokens, but this model is loaded with a context of {context_length} tokens. "
+        "Shorten the messages, or start the server with a larger --ctx-size.",
+        param="messages",
+    )
+
+
+def from_engine(error: EngineResponseError) -> ServerError:
+    """Return what to tell the client of an error that the engine answered with."""
+    if error.type == "exceed_context_size_error":
+        return context_exceeded(error.details.get("n_prompt_tokens", 0), error.details.get("n_ctx", 0))
+    if 400 <= error.status < 500:
+        return BadRequest(f"The engine refused the request: {error.message}")
+    return EngineFailure(f"The engine failed: {error.message}")

@@ -1,0 +1,51 @@
+"""Prepares what renders Harmony prompts: openai-harmony's encoding on the vocabulary of a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from lemonade_like.errors import HarmonyUnavailable
+from lemonade_like.harmony import encoding
+from lemonade_like.harmony.encoding import HarmonyEncoding
+from lemonade_like.harmony.renderer import Renderer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class HarmonyFormat:
+    """What a turn needs to speak Harmony."""
+
+    renderer: Renderer
+
+
+class HarmonyFormats:
+    """Loads each vocabulary once; all GPT-OSS models share one.
+
+    ``vocabulary_dir`` names the folder with the vocabulary of a GGUF file; it raises ``ValueError`` or ``OSError`` when
+    the file has none that fits.
+    """
+
+    def __init__(self, vocabulary_dir: Callable[[Path], Path]) -> None:
+        self._vocabulary_dir = vocabulary_dir
+        self._prepared: dict[Path, HarmonyFormat] = {}
+        self._lock = Lock()
+
+    def prepare(self, gguf: Path) -> HarmonyFormat:
+        """Return the format for the vocabulary of ``gguf``; blocking, 0.2 s the first time.
+
+        Raises:
+            HarmonyUnavailable: openai-harmony is missing, or the vocabulary is not GPT-OSS's.
+        """
+        with self._lock:
+            try:
+                folder = self._vocabulary_dir(gguf)
+                if folder not in self._prepared:
+                    self._prepared[folder] = HarmonyFormat(Renderer(HarmonyEncoding.load(folder)))
+                return self._prepared[folder]
+            except (encoding.HarmonyUnavailable, ValueError, OSError) as error:
+                raise HarmonyUnavailable(str(error)) from error

@@ -1,0 +1,188 @@
+"""A turn of a GPT-OSS model: rendered to ids, streamed as ids and text, read back as channels."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lemonade_like.errors import BadRequest
+from lemonade_like.harmony import grammar
+from lemonade_like.harmony.conversation import (
+    EFFORTS,
+    ConversationError,
+    Effort,
+    SystemMessage,
+    build_conversation,
+)
+from lemonade_like.harmony.parser import Parser
+from lemonade_like.turns.assembler import Assembler
+from lemonade_like.turns.events import Event, Finish, FinishReason, Progress, Usage
+from lemonade_like.turns.failures import context_exceeded
+from lemonade_like.turns.payload import completion_payload
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable
+    from datetime import date
+
+    from lemonade_like.harmony.renderer import Prompt, Renderer
+    from lemonade_like.pool.resident import Lease
+    from lemonade_like.turns.formats import HarmonyFormat
+    from lemonade_like.turns.request import TurnRequest
+
+_logger = logging.getLogger("lemonade_like.turns")
+
+#: Longer chats are rendered beside the event loop; shorter ones take less time than it takes to hand them over.
+_LONG_CHAT: Final = 20_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a request means in Harmony, decided before the engine is asked."""
+
+    system: SystemMessage
+    tools: bool
+    grammar: str | None
+
+
+def plan(request: TurnRequest, *, default_effort: Effort, today: date) -> Plan:
+    """Decide effort, tools and grammar. Raises ``BadRequest`` for an effort that nobody knows."""
+    effort = default_effort
+    if request.reasoning_effort is not None:
+        known = EFFORTS.get(request.reasoning_effort)
+        if known is None:
+            raise BadRequest(
+                f"reasoning_effort is {request.reasoning_effort!r}, but must be one of {', '.join(EFFORTS)}.",
+                param="reasoning_effort",
+            )
+        effort = known
+    offered = bool(request.tools) and request.tool_choice != "none"
+    skeleton = None
+    if offered and request.tool_choice == "required":
+        skeleton = grammar.call_required([tool.name for tool in request.tools], reasoning=effort != "none")
+    elif offered and effort == "none":
+        skeleton = grammar.no_reasoning()
+    return Plan(SystemMessage(effort, today.isoformat()), offered, skeleton)
+
+
+async def render(request: TurnRequest, chosen: Plan, renderer: Renderer) -> Prompt:
+    """Return the prompt's ids. Raises ``BadRequest`` for a chat that cannot be said in Harmony."""
+    tools = request.tools if chosen.tools else ()
+
+    def work() -> Prompt:
+        return renderer.render_for_completion(build_conversation(request.messages, chosen.system, tools))
+
+    try:
+        if sum(len(message.text) for message in request.messages) > _LONG_CHAT:
+            return await asyncio.to_thread(work)
+        return work()
+    except ConversationError as error:
+        raise BadRequest(str(error), param=error.param) from error
+
+
+async def harmony_turn(
+    request: TurnRequest,
+    lease: Lease[HarmonyFormat],
+    renderer: Renderer,
+    *,
+    default_effort: Effort,
+    today: date,
+) -> AsyncGenerator[list[Event], None]:
+    """Run the turn; yields the events of each network read, and ``Finish`` last."""
+    chosen = plan(request, default_effort=default_effort, today=today)
+    prompt = await render(request, chosen, renderer)
+    if len(prompt.ids) >= lease.context_length:
+        raise context_exceeded(len(prompt.ids), lease.context_length)
+    _logger.debug(
+        "%s: prompt of %d tokens, effort %s, %d tools, %s",
+        request.model,
+        len(prompt.ids),
+        chosen.system.effort,
+        len(request.tools) if chosen.tools else 0,
+        "with a grammar" if chosen.grammar else "no grammar",
+    )
+    payload = completion_payload(
+        prompt.ids,
+        request.sampling,
+        max_tokens=-1 if request.max_tokens is None else request.max_tokens,
+        grammar=chosen.grammar,
+    )
+    reader = TurnReader(request, prompt)
+    async with aclosing(lease.engine.stream_completion(payload)) as stream:
+        async for frames in stream:
+            events = reader.read(frames)
+            if events:
+                yield events
+            if reader.done:
+                break
+    yield reader.finish()
+
+
+class TurnReader:
+    """Frames of ``/completion`` to events. Keeps the turn's counts."""
+
+    def __init__(self, request: TurnRequest, prompt: Prompt) -> None:
+        self._parser = Parser(prompt.opening)
+        self._assembler = Assembler(
+            new_call_id=_new_call_id,
+            opening=prompt.opening,
+            declared=frozenset(tool.name for tool in request.tools),
+            calls_allowed=request.tool_choice != "none",
+            parallel_calls=request.parallel_tool_calls,
+            stop=request.stop,
+        )
+        self._usage = Usage(prompt_tokens=len(prompt.ids))
+        self._final: dict[str, Any] = {}
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more is wanted, although the model would go on."""
+        return self._assembler.done
+
+    def read(self, frames: Iterable[dict[str, Any]]) -> list[Event]:
+        """Return the events that these frames make."""
+        events: list[Event] = []
+        assembler, usage = self._assembler, self._usage
+        for frame in frames:
+            progress = frame.get("prompt_progress")
+            if progress is not None:
+                # Its "tokens" are no tokens of the answer.
+                usage.cached_tokens = progress["cache"]
+                events.append(Progress("prefill", progress["processed"], progress["total"]))
+                continue
+            predicted = frame.get("tokens_predicted", usage.completion_tokens)
+            was_reasoning = assembler.reasoning
+            events += assembler.add(self._parser.feed(frame["tokens"], frame["content"]))
+            if was_reasoning and assembler.reasoning:
+                # Ids may be missing from the stream, but the count is not: it says how many they were.
+                usage.reasoning_tokens += predicted - usage.completion_tokens
+            usage.completion_tokens = predicted
+            if frame.get("stop"):
+                self._final = frame
+            if assembler.done:
+                break
+        return events
+
+    def finish(self) -> list[Event]:
+        """Return the last events, ``Finish`` among them."""
+        events = self._assembler.add(self._parser.finish())
+        events += self._assembler.finish()
+        timings = self._final.get("timings", {})
+        self._usage.cached_tokens = timings.get("cache_n", self._usage.cached_tokens)
+        recovered = dict(self._parser.recovered)
+        if recovered:
+            _logger.debug("malformed output was mended: %s", recovered)
+        events.append(Finish(self._reason(), self._usage, timings, recovered, self._assembler.stop_string))
+        return events
+
+    def _reason(self) -> FinishReason:
+        if self._final.get("stop_type") == "limit" and not self._assembler.done:
+            return "length"
+        return "tool_calls" if self._assembler.calls else "stop"
+
+
+def _new_call_id() -> str:
+    return f"call_{secrets.token_urlsafe(18)}"

@@ -1,0 +1,108 @@
+"""A turn of any other model: llama-server applies the chat template and parses; its stream becomes events here."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from lemonade_like.turns.events import (
+    ContentDelta,
+    Event,
+    Finish,
+    FinishReason,
+    Progress,
+    ReasoningDelta,
+    ToolCallArgumentsDelta,
+    ToolCallStart,
+    Usage,
+)
+from lemonade_like.turns.payload import chat_payload
+from lemonade_like.turns.stop import StopMatcher
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable
+
+    from lemonade_like.pool.resident import Lease
+    from lemonade_like.turns.formats import HarmonyFormat
+    from lemonade_like.turns.request import TurnRequest
+
+
+async def jinja_turn(request: TurnRequest, lease: Lease[HarmonyFormat]) -> AsyncGenerator[list[Event], None]:
+    """Run the turn; yields the events of each network read, and ``Finish`` last."""
+    reader = ChatReader(request)
+    async with aclosing(lease.engine.stream_chat(chat_payload(request))) as stream:
+        async for frames in stream:
+            events = reader.read(frames)
+            if events:
+                yield events
+            if reader.done:
+                break
+    yield reader.finish()
+
+
+class ChatReader:
+    """Chunks of llama-server's ``/v1/chat/completions`` to events."""
+
+    def __init__(self, request: TurnRequest) -> None:
+        self.done = False
+        self._stop = StopMatcher(request.stop)
+        self._calls: set[int] = set()
+        self._usage = Usage()
+        self._reason: FinishReason = "stop"
+        self._timings: dict[str, Any] = {}
+
+    def read(self, frames: Iterable[dict[str, Any]]) -> list[Event]:
+        """Return the events that these chunks make."""
+        events: list[Event] = []
+        for frame in frames:
+            if progress := frame.get("prompt_progress"):
+                self._usage.prompt_tokens = progress["total"]
+                self._usage.cached_tokens = progress["cache"]
+                events.append(Progress("prefill", progress["processed"], progress["total"]))
+            for choice in frame.get("choices", ()):
+                self._delta(choice.get("delta", {}), events)
+                self._reason = choice.get("finish_reason") or self._reason
+            if usage := frame.get("usage"):
+                self._usage.prompt_tokens = usage["prompt_tokens"]
+                self._usage.completion_tokens = usage["completion_tokens"]
+                details = usage.get("prompt_tokens_details") or {}
+                self._usage.cached_tokens = details.get("cached_tokens", self._usage.cached_tokens)
+            self._timings = frame.get("timings", self._timings)
+            if self.done:
+                break
+        return events
+
+    def finish(self) -> list[Event]:
+        """Return the last events, ``Finish`` among them."""
+        events: list[Event] = []
+        if held := self._stop.flush():
+            events.append(ContentDelta(held))
+        reason = "stop" if self.done else self._reason
+        if self._calls and reason == "stop":
+            reason = "tool_calls"
+        events.append(Finish(reason, self._usage, self._timings, stop_string=self._stop.matched))
+        return events
+
+    def _delta(self, delta: dict[str, Any], events: list[Event]) -> None:
+        # The engine sends a token a chunk and counts none of this itself.
+        if reasoning := delta.get("reasoning_content"):
+            self._usage.reasoning_tokens += 1
+            self._usage.completion_tokens += 1
+            events.append(ReasoningDelta(reasoning))
+        if content := delta.get("content"):
+            self._usage.completion_tokens += 1
+            if shown := self._stop.feed(content):
+                events.append(ContentDelta(shown))
+            self.done = self._stop.matched is not None
+        for call in delta.get("tool_calls") or ():
+            self._call(call, events)
+
+    def _call(self, call: dict[str, Any], events: list[Event]) -> None:
+        index, function = call.get("index", 0), call.get("function", {})
+        if index not in self._calls:
+            self._calls.add(index)
+            call_id = call.get("id") or f"call_{secrets.token_urlsafe(18)}"
+            events.append(ToolCallStart(index, call_id, function.get("name", "")))
+        if arguments := function.get("arguments"):
+            events.append(ToolCallArgumentsDelta(index, arguments))

@@ -1,0 +1,95 @@
+"""What is posted to the engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from lemonade_like.harmony.messages import ChatMessage, MediaPart, TextPart
+
+if TYPE_CHECKING:
+    from lemonade_like.turns.request import Sampling, TurnRequest
+
+#: OpenAI's recommendation for GPT-OSS; llama-server's own defaults (0.8, 40, 0.95, 0.05) are meant for other models.
+GPT_OSS_SAMPLING: Final = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0}
+
+#: Where the engine sets checkpoints of its cache: a new user message is where conversations branch.
+_DELIMITERS: Final = [{"role": "user", "delimiter": "<|start|>user"}]
+
+
+def completion_payload(
+    prompt: list[int], sampling: Sampling, *, max_tokens: int, grammar: str | None = None
+) -> dict[str, Any]:
+    """Return the body of POST /completion for a prompt of token ids; ``max_tokens`` of -1 is up to the context."""
+    payload: dict[str, Any] = {
+        "prompt": prompt,
+        "n_predict": max_tokens,
+        "cache_prompt": True,
+        "message_delimiters": _DELIMITERS,
+        **GPT_OSS_SAMPLING,
+        **_sampling(sampling),
+    }
+    if grammar is not None:
+        payload["grammar"] = grammar
+    return payload
+
+
+def chat_payload(request: TurnRequest) -> dict[str, Any]:
+    """Return the body of POST /v1/chat/completions, for a model that goes through its own chat template.
+
+    Stop strings are not among it: the engine would look for them in the reasoning too.
+    """
+    payload: dict[str, Any] = {
+        "messages": [_chat_message(message) for message in request.messages],
+        "cache_prompt": True,
+        **_sampling(request.sampling),
+    }
+    if request.max_tokens is not None:
+        payload["max_tokens"] = request.max_tokens
+    if request.reasoning_effort is not None:
+        payload["chat_template_kwargs"] = {"reasoning_effort": request.reasoning_effort}
+    if request.tools:
+        payload["tools"] = [
+            {
+                "type": "function",
+                "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters or {}},
+            }
+            for tool in request.tools
+        ]
+        payload["tool_choice"] = request.tool_choice
+        payload["parallel_tool_calls"] = request.parallel_tool_calls
+    return payload
+
+
+def _sampling(sampling: Sampling) -> dict[str, Any]:
+    named = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "seed": sampling.seed,
+        "frequency_penalty": sampling.frequency_penalty,
+        "presence_penalty": sampling.presence_penalty,
+    }
+    return {**sampling.extra, **{name: value for name, value in named.items() if value is not None}}
+
+
+def _chat_message(message: ChatMessage) -> dict[str, Any]:
+    written: dict[str, Any] = {"role": message.role, "content": _chat_content(message)}
+    if message.name:
+        written["name"] = message.name
+    if message.reasoning:
+        written["reasoning_content"] = message.reasoning
+    if message.tool_calls:
+        written["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id:
+        written["tool_call_id"] = message.tool_call_id
+    return written
+
+
+def _chat_content(message: ChatMessage) -> str | list[dict[str, Any]]:
+    if not any(isinstance(part, MediaPart) for part in message.content):
+        return message.text
+    return [
+        {"type": "text", "text": part.text} if isinstance(part, TextPart) else part.data for part in message.content
+    ]

@@ -1,0 +1,80 @@
+"""Runs turns: leases the model, and picks the way that it is spoken to."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+from lemonade_like.errors import ServerError
+from lemonade_like.pool.resident import EngineConnectionLost, EngineResponseError
+from lemonade_like.turns.events import Event, Progress
+from lemonade_like.turns.failures import from_engine
+from lemonade_like.turns.harmony_turn import harmony_turn
+from lemonade_like.turns.jinja_turn import jinja_turn
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from lemonade_like.harmony.conversation import Effort
+    from lemonade_like.pool.pool import Pool
+    from lemonade_like.pool.resident import Lease
+    from lemonade_like.turns.formats import HarmonyFormat
+    from lemonade_like.turns.request import TurnRequest
+
+_logger = logging.getLogger("lemonade_like.turns")
+
+
+@dataclass(frozen=True)
+class TurnOptions:
+    """What holds for all turns. ``today`` gives the date that the system message names."""
+
+    default_effort: Effort = "medium"
+    today: Callable[[], date] = date.today
+
+
+class Turns:
+    """The one way to have a model answer."""
+
+    def __init__(self, pool: Pool[HarmonyFormat], options: TurnOptions) -> None:
+        self._pool = pool
+        self._options = options
+
+    async def run(self, request: TurnRequest) -> AsyncGenerator[list[Event], None]:
+        """Run a turn; yields its events in batches, one for each network read of the engine.
+
+        ``aclose()``, or cancelling the task that iterates, ends the turn on the engine at once.
+
+        Raises:
+            BadRequest, ModelNotFound, EngineFailure: before the first event or between two.
+        """
+        if not self._pool.is_resident(request.model):
+            yield [Progress("loading")]
+        async with self._pool.lease(request.model) as lease:
+            try:
+                async with aclosing(self._turn(request, lease)) as events:
+                    async for batch in events:
+                        yield batch
+            except (ServerError, EngineResponseError, EngineConnectionLost) as error:
+                if lease.prompt_format is not None:
+                    _logger.debug("Error with Harmony formatting: %s", error)
+                if isinstance(error, ServerError):
+                    raise
+                raise await _explained(error, lease) from error
+
+    def _turn(self, request: TurnRequest, lease: Lease[HarmonyFormat]) -> AsyncGenerator[list[Event], None]:
+        if lease.prompt_format is None:
+            return jinja_turn(request, lease)
+        return harmony_turn(
+            request,
+            lease,
+            lease.prompt_format.renderer,
+            default_effort=self._options.default_effort,
+            today=self._options.today(),
+        )
+
+
+async def _explained(error: EngineResponseError | EngineConnectionLost, lease: Lease[HarmonyFormat]) -> ServerError:
+    return from_engine(error) if isinstance(error, EngineResponseError) else await lease.explain(error)

@@ -1,0 +1,59 @@
+"""Fixtures that every room uses: the bundled model, its vocabulary, and hypothesis' settings."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from lemonade_like.harmony.encoding import HarmonyEncoding
+from lemonade_like.harmony.renderer import Renderer
+from lemonade_like.models.bundled import bundled_model_path
+from lemonade_like.models.vocabulary import vocabulary_dir
+from tests.support.library import Reference
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_quiet = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+settings.register_profile("suite", max_examples=100, deadline=None, suppress_health_check=_quiet)
+settings.register_profile("nightly", max_examples=5_000, deadline=None, suppress_health_check=_quiet)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for the whole run, so that the bundled model is unpacked once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(cache_dir: Path) -> Path:
+    """The bundled tiny-gpt-oss."""
+    return bundled_model_path(cache_dir)
+
+
+@pytest.fixture(scope="session")
+def vocabulary(tiny_model: Path, cache_dir: Path) -> Path:
+    """A folder with o200k_base.tiktoken, from the bundled model."""
+    return vocabulary_dir(tiny_model, cache_dir)
+
+
+@pytest.fixture(scope="session")
+def encoder(vocabulary: Path) -> HarmonyEncoding:
+    """The o200k_harmony encoding."""
+    return HarmonyEncoding.load(vocabulary)
+
+
+@pytest.fixture(scope="session")
+def renderer(encoder: HarmonyEncoding) -> Renderer:
+    """A renderer that the tests share."""
+    return Renderer(encoder)
+
+
+@pytest.fixture(scope="session")
+def reference(vocabulary: Path) -> Reference:
+    """openai-harmony itself."""
+    return Reference(vocabulary)

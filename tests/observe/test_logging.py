@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import io
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+
+import pytest
+
+from lemonade_like.observe.context import request_id_var
+from lemonade_like.observe.logging import setup_logging
+from lemonade_like.settings import LogLevel
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    others = {name: logging.getLogger(name).level for name in ("uvicorn", "uvicorn.error", "httpx")}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, old in others.items():
+        logging.getLogger(name).setLevel(old)
+    logging.captureWarnings(False)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def logged(level: LogLevel, speak: object, stream: io.StringIO | None = None) -> str:
+    stream = stream or io.StringIO()
+    setup_logging(level, stream)
+    speak()  # type: ignore[operator]
+    return stream.getvalue()
+
+
+def test_a_line_has_time_level_room_and_message() -> None:
+    text = logged("info", lambda: logging.getLogger("lemonade_like.pool").info("loading %s", "tiny"))
+    assert re.fullmatch(r"\d\d:\d\d:\d\d INFO    pool: loading tiny\n", text)
+
+
+def test_a_line_within_a_request_has_the_requests_id() -> None:
+    def speak() -> None:
+        token = request_id_var.set("req_1")
+        logging.getLogger("lemonade_like.turns").warning("cut")
+        request_id_var.reset(token)
+        logging.getLogger("lemonade_like.turns").warning("after")
+
+    first, second = logged("info", speak).splitlines()
+    assert first.endswith("WARNING turns: [req_1] cut")
+    assert second.endswith("WARNING turns: after")
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        ("debug", ["debug", "info", "warning", "error"]),
+        ("info", ["info", "warning", "error"]),
+        ("warning", ["warning", "error"]),
+        ("error", ["error"]),
+    ],
+)
+def test_only_the_level_asked_for_and_worse_is_logged(level: LogLevel, expected: list[str]) -> None:
+    def speak() -> None:
+        for name in ("debug", "info", "warning", "error"):
+            getattr(logging.getLogger("lemonade_like.x"), name)(name)
+
+    assert [line.split(": ")[1] for line in logged(level, speak).splitlines()] == expected
+
+
+def test_uvicorn_and_warnings_speak_through_the_same_lines() -> None:
+    def speak() -> None:
+        logging.getLogger("uvicorn.error").info("Uvicorn running on …")
+        logging.getLogger("uvicorn.error").error("bad")
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        text = logged("info", speak)
+    assert "ERROR   uvicorn.error: bad\n" in text
+    assert "DeprecationWarning: old" in text
+    assert "Uvicorn running" not in text
+
+
+def test_a_traceback_follows_its_message() -> None:
+    def speak() -> None:
+        try:
+            raise ValueError("why")
+        except ValueError:
+            logging.getLogger("lemonade_like.x").exception("failed")
+
+    assert logged("info", speak).splitlines()[-1] == "ValueError: why"
+
+
+def test_setting_up_again_does_not_repeat_lines() -> None:
+    stream = io.StringIO()
+    setup_logging("info", stream)
+    assert logged("info", lambda: logging.getLogger("lemonade_like.x").info("once"), stream).count("once") == 1
+
+
+def test_colours_are_for_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+    def speak() -> None:
+        logging.getLogger("lemonade_like.x").error("red")
+
+    assert "\x1b[" in logged("info", speak, Terminal())
+    assert "\x1b[" not in logged("info", speak)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in logged("info", speak, Terminal())

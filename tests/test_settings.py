@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lemonade_like.settings import (
+    Settings,
+    SettingsError,
+    default_config_path,
+    flag,
+    load_settings,
+    sample_config,
+    user_folder,
+)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    """An environment whose configuration folder is empty."""
+    return {"XDG_CONFIG_HOME": str(tmp_path / "config"), "APPDATA": str(tmp_path / "config")}
+
+
+def config_file(folder: Path, text: str) -> str:
+    path = folder / "settings.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def refusal(cli: dict[str, Any], environ: dict[str, str]) -> str:
+    with pytest.raises(SettingsError) as error:
+        load_settings(cli, environ)
+    assert len(error.value.message.splitlines()) <= 3
+    return error.value.message
+
+
+def test_without_any_source_every_setting_is_its_default(home: dict[str, str]) -> None:
+    assert load_settings({}, home) == Settings()
+
+
+def test_the_command_line_goes_before_the_environment_and_that_before_the_file(
+    tmp_path: Path, home: dict[str, str]
+) -> None:
+    path = config_file(tmp_path, "port: 1\nparallel: 1\nctx_size: 1\n")
+    environ = home | {"LEMONADE_LIKE_PORT": "2", "LEMONADE_LIKE_PARALLEL": "2"}
+
+    settings = load_settings({"config": path, "port": "3"}, environ)
+
+    assert (settings.port, settings.parallel, settings.ctx_size) == (3, 2, 1)
+
+
+def test_the_environment_can_name_the_file(tmp_path: Path, home: dict[str, str]) -> None:
+    path = config_file(tmp_path, "log_level: debug\n")
+    assert load_settings({}, home | {"LEMONADE_LIKE_CONFIG": path}).log_level == "debug"
+
+
+def test_the_users_own_file_is_read_if_it_is_there(home: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    path = default_config_path(home)
+    path.parent.mkdir(parents=True)
+    path.write_text("port: 7\n")
+    assert load_settings({}, home).port == 7
+
+
+@pytest.mark.parametrize(
+    ("platform", "folder"),
+    [
+        ("linux", ".config/lemonade-like"),
+        ("darwin", "Library/Application Support/lemonade-like"),
+        ("win32", "AppData/Roaming/lemonade-like"),
+    ],
+)
+def test_each_platform_has_its_own_folder_for_settings(
+    platform: str, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    assert user_folder("config", {}) == Path.home() / folder
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_can_be_set_in_the_environment_and_in_the_file(
+    name: str, tmp_path: Path, home: dict[str, str]
+) -> None:
+    values: dict[str, tuple[str, Any]] = {
+        "port": ("81", 81),
+        "ctx_size": ("4096", 4096),
+        "parallel": ("2", 2),
+        "models": ("a,b", ["a", "b"]),
+        "backend": ("vulkan", "vulkan"),
+        "reasoning_level": ("high", "high"),
+        "harmony": ("always", "always"),
+        "harmony_by_backend": ("cpu=never,vulkan=auto", {"cpu": "never", "vulkan": "auto"}),
+        "harmony_by_model": ("mine=always", {"mine": "always"}),
+        "log_level": ("error", "error"),
+    }
+    text, value = values.get(name, (str(tmp_path), str(tmp_path)))
+
+    from_environment = load_settings({}, home | {f"LEMONADE_LIKE_{name.upper()}": text})
+    from_file = load_settings({"config": config_file(tmp_path, yaml.safe_dump({name: value}))}, home)
+
+    assert getattr(from_environment, name) == getattr(from_file, name)
+    assert getattr(from_environment, name) != getattr(Settings(), name)
+
+
+@pytest.mark.parametrize("variable", ["LEMONADE_LIKE_MODEL", "LEMONADE_LIKE_MODELS"])
+def test_models_in_the_environment_are_separated_by_commas(variable: str, home: dict[str, str]) -> None:
+    assert load_settings({}, home | {variable: "one, /tmp/two.gguf"}).models == ("one", "/tmp/two.gguf")
+
+
+def test_a_single_model_in_the_file_needs_no_list(tmp_path: Path, home: dict[str, str]) -> None:
+    assert load_settings({"config": config_file(tmp_path, "model: one,1\n")}, home).models == ("one,1",)
+
+
+def test_no_harmony_is_harmony_never_in_every_source(tmp_path: Path, home: dict[str, str]) -> None:
+    assert load_settings({"no_harmony": True}, home).harmony == "never"
+    assert load_settings({}, home | {"LEMONADE_LIKE_NO_HARMONY": "1"}).harmony == "never"
+    assert load_settings({"config": config_file(tmp_path, "no_harmony: true\n")}, home).harmony == "never"
+    assert load_settings({}, home | {"LEMONADE_LIKE_NO_HARMONY": "false"}).harmony == "auto"
+    assert load_settings({"harmony": "always"}, home | {"LEMONADE_LIKE_NO_HARMONY": "1"}).harmony == "always"
+
+
+def test_an_empty_variable_counts_as_not_set(home: dict[str, str]) -> None:
+    assert load_settings({}, home | {"LEMONADE_LIKE_API_KEY": "", "LEMONADE_LIKE_PORT": " "}) == Settings()
+
+
+def test_an_unknown_key_in_the_file_is_refused_with_the_nearest_known_ones(
+    tmp_path: Path, home: dict[str, str]
+) -> None:
+    message = refusal({"config": config_file(tmp_path, "ctx-sise: 1\n")}, home)
+    assert "'ctx-sise'" in message
+    assert "settings.yaml" in message
+    assert "Did you mean ctx_size" in message
+
+
+@pytest.mark.parametrize(
+    ("cli", "environ", "parts"),
+    [
+        ({"port": "99999"}, {}, ["'99999'", "--port", "the command line", "from 0 to 65535"]),
+        ({"models": ("a",), "parallel": "0"}, {}, ["'0'", "--parallel", "from 1 to 256"]),
+        ({}, {"LEMONADE_LIKE_PORT": "tcp://1"}, ["'tcp://1'", "LEMONADE_LIKE_PORT", "the environment", "65535"]),
+        ({"log_level": "loud"}, {}, ["'loud'", "--log-level", "one of debug, info, warning, error"]),
+        ({"llamacpp_args": "--a 'b"}, {}, ["--llamacpp-args", "quoted as in a shell"]),
+        ({}, {"LEMONADE_LIKE_NO_HARMONY": "perhaps"}, ["'perhaps'", "LEMONADE_LIKE_NO_HARMONY", "true or false"]),
+        ({}, {"LEMONADE_LIKE_HARMONY_BY_MODEL": "a=b"}, ["LEMONADE_LIKE_HARMONY_BY_MODEL", "auto, always or never"]),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_source_and_what_is_allowed(
+    cli: dict[str, Any], environ: dict[str, str], parts: list[str], home: dict[str, str]
+) -> None:
+    message = refusal(cli, home | environ)
+    for part in parts:
+        assert part in message
+
+
+def test_a_wrong_value_in_the_file_names_the_file(tmp_path: Path, home: dict[str, str]) -> None:
+    path = config_file(tmp_path, "parallel: many\n")
+    message = refusal({"config": path}, home)
+    assert path in message
+    assert "'many'" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [("port: [1\n", "line 2 is not YAML"), ("just words\n", "must be lines of"), ("- a\n- b\n", "must be lines of")],
+)
+def test_a_file_that_is_no_mapping_is_refused(text: str, part: str, tmp_path: Path, home: dict[str, str]) -> None:
+    assert part in refusal({"config": config_file(tmp_path, text)}, home)
+
+
+def test_a_file_that_was_named_but_is_not_there_is_refused(tmp_path: Path, home: dict[str, str]) -> None:
+    assert "no configuration file" in refusal({"config": str(tmp_path / "missing.yaml")}, home)
+
+
+def test_both_spellings_of_one_setting_in_one_file_are_refused(tmp_path: Path, home: dict[str, str]) -> None:
+    assert "Keep one" in refusal({"config": config_file(tmp_path, "model: a\nmodels: [b]\n")}, home)
+
+
+def test_the_api_key_is_shown_nowhere(tmp_path: Path, home: dict[str, str]) -> None:
+    settings = load_settings({"api_key": "s3cret"}, home)
+    assert settings.api_key is not None
+    assert settings.api_key.get_secret_value() == "s3cret"
+    assert "s3cret" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+    assert "1234" not in refusal({"config": config_file(tmp_path, "api_key: 1234\n")}, home)
+
+
+def test_settings_are_frozen_and_read_nothing_but_their_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEMONADE_LIKE_PORT", "9")
+    monkeypatch.setenv("PORT", "9")
+    settings = Settings()
+    assert settings.port == 8000
+    with pytest.raises(ValueError, match="frozen"):
+        settings.port = 1  # type: ignore[misc]
+
+
+def test_logs_are_in_the_cache_unless_told_otherwise(tmp_path: Path) -> None:
+    assert Settings(cache_dir=tmp_path).log_dir == tmp_path / "logs"
+    assert Settings(cache_dir=tmp_path, log_dir=tmp_path / "elsewhere").log_dir == tmp_path / "elsewhere"
+    assert Settings(cache_dir=Path("~/cache")).cache_dir == Path.home() / "cache"
+
+
+def test_the_sample_with_all_its_lines_taken_in_is_the_defaults(tmp_path: Path, home: dict[str, str]) -> None:
+    lines = [line[1:] if line[:1] == "#" and line[1:2] != " " else line for line in sample_config().splitlines()]
+    path = config_file(tmp_path, "\n".join(lines))
+
+    assert set(yaml.safe_load(Path(path).read_text())) == set(Settings.model_fields)
+    assert load_settings({"config": path}, home) == Settings()
+
+
+def test_the_sample_as_it_is_sets_nothing(tmp_path: Path, home: dict[str, str]) -> None:
+    assert load_settings({"config": config_file(tmp_path, sample_config())}, home) == Settings()
+
+
+def test_every_setting_has_a_description() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+    assert flag("ctx_size") == "--ctx-size"
+    assert flag("models") == "--model"
