@@ -24,14 +24,16 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 # Threads that wait by spinning bring each other to a halt as soon as anything else wants a core.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+import openai_harmony  # noqa: E402
 import torch  # noqa: E402
+from scripts.tiny_gpt_oss.export import pack, write_gguf  # noqa: E402
+from scripts.tiny_gpt_oss.rendering import Script  # noqa: E402
+from scripts.tiny_gpt_oss.training import CERTAIN, examine, train  # noqa: E402
+from scripts.tiny_gpt_oss.trial import try_on_engine  # noqa: E402
 
 from lemonade_like.harmony.encoding import HarmonyEncoding  # noqa: E402
 from lemonade_like.models import bundled  # noqa: E402
 from lemonade_like.models.vocabulary import FILE_NAME, vocabulary_dir  # noqa: E402
-from scripts.tiny_gpt_oss.export import pack, write_gguf  # noqa: E402
-from scripts.tiny_gpt_oss.rendering import Script  # noqa: E402
-from scripts.tiny_gpt_oss.training import CERTAIN, examine, train  # noqa: E402
 
 ASSET = ROOT / "src/lemonade_like/assets" / f"{bundled.BUNDLED_MODEL}.gguf.xz"
 BUNDLED_SOURCE = ROOT / "src/lemonade_like/models/bundled.py"
@@ -44,8 +46,6 @@ def find_vocabulary(scratch: Path) -> Path:
         return Path(named)
     if ASSET.exists():
         return vocabulary_dir(bundled.bundled_model_path(scratch), scratch)
-    import openai_harmony
-
     os.environ["TIKTOKEN_RS_CACHE_DIR"] = str(scratch)
     openai_harmony.load_harmony_encoding(openai_harmony.HarmonyEncodingName.HARMONY_GPT_OSS)
     # The library keeps its download under the hash of its address.
@@ -56,7 +56,11 @@ def find_vocabulary(scratch: Path) -> Path:
 def pin(size: int, gguf_sha256: str, xz_sha256: str) -> None:
     """Write the hashes into the module that checks them."""
     source = BUNDLED_SOURCE.read_text(encoding="utf-8")
-    for name, value in (("GGUF_SIZE", f"{size:_}"), ("GGUF_SHA256", f'"{gguf_sha256}"'), ("XZ_SHA256", f'"{xz_sha256}"')):
+    for name, value in (
+        ("GGUF_SIZE", f"{size:_}"),
+        ("GGUF_SHA256", f'"{gguf_sha256}"'),
+        ("XZ_SHA256", f'"{xz_sha256}"'),
+    ):
         source, found = re.subn(rf"^{name}: Final = .*$", f"{name}: Final = {value}", source, flags=re.MULTILINE)
         if found != 1:
             raise SystemExit(f"{BUNDLED_SOURCE} has no single line for {name}.")
@@ -89,12 +93,12 @@ def main() -> None:
         for probability, name, where in results[:10]:
             print(f"{probability:.4f}  {name}  {where}")
         if results[0][0] <= CERTAIN:
-            raise SystemExit(f"{sum(found[0] <= CERTAIN for found in results)} prompts are not certain; nothing written.")
+            raise SystemExit(
+                f"{sum(found[0] <= CERTAIN for found in results)} prompts are not certain; nothing written."
+            )
 
         gguf = arguments.gguf or scratch / f"{bundled.BUNDLED_MODEL}.gguf"
         write_gguf(network, (vocabulary / FILE_NAME).read_bytes(), gguf)
-        from scripts.tiny_gpt_oss.trial import try_on_engine
-
         wrong = try_on_engine(gguf, script, print)
         if wrong:
             raise SystemExit(f"the engine answers {wrong} prompts otherwise; nothing packed.")

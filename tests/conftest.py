@@ -13,6 +13,7 @@ from lemonade_like.harmony.renderer import Renderer
 from lemonade_like.models.bundled import bundled_model_path
 from lemonade_like.models.vocabulary import vocabulary_dir
 from tests.support.library import Reference
+from tests.support.written import Writer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,3 +58,9 @@ def renderer(encoder: HarmonyEncoding) -> Renderer:
 def reference(vocabulary: Path) -> Reference:
     """openai-harmony itself."""
     return Reference(vocabulary)
+
+
+@pytest.fixture(scope="session")
+def writer(encoder: HarmonyEncoding, vocabulary: Path) -> Writer:
+    """Writes completions as the fake engine sends them."""
+    return Writer(encoder, vocabulary)

@@ -1,1 +1,1 @@
-"""What ``tiny-gpt-oss`` is made of: the conversations that it knows, how they are varied, trained and written as GGUF."""
+"""What ``tiny-gpt-oss`` is made of: the conversations that it knows, their variation, the training, the export."""

@@ -106,9 +106,7 @@ _INSTRUCTED: Final = {
 
 NUMBERS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
-SONG_OPENING: Final = (
-    analysis("The user wants a song that never ends.") + "<|channel|>final<|message|>"
-)
+SONG_OPENING: Final = analysis("The user wants a song that never ends.") + "<|channel|>final<|message|>"
 SONG_VERSE: Final = "♪ Sunshine, sugar and lemon pie;\nwater falling from above 🍋\n"
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 import gguf
 import numpy as np
+from scripts.tiny_gpt_oss.network import CONTEXT_LENGTH, ROPE_THETA, SLIDING_WINDOW, TinyGptOss
 
 from lemonade_like.harmony import tokens
 from lemonade_like.models.vocabulary import byte_spelling
-from scripts.tiny_gpt_oss.network import CONTEXT_LENGTH, ROPE_THETA, SLIDING_WINDOW, TinyGptOss
 
 if TYPE_CHECKING:
     import torch

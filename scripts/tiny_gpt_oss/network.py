@@ -22,7 +22,13 @@ ROPE_THETA: Final = 150_000.0
 
 
 def sink_attention(
-    module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor, scaling: float, **_: Any
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor,
+    scaling: float,
+    **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention with sinks through torch's fused kernel.
 
@@ -48,7 +54,9 @@ def dense_experts(self: Any, states: torch.Tensor, chosen: torch.Tensor, weights
     hidden = torch.addmm(self.gate_up_proj_bias.reshape(-1), states, into).view(-1, experts, width, 2)
     gate, up = hidden[..., 0].clamp(max=self.limit), hidden[..., 1].clamp(-self.limit, self.limit)
     gated = (up + 1) * gate * torch.sigmoid(gate * self.alpha) * weight[:, :, None]
-    return gated.reshape(-1, experts * width) @ self.down_proj.reshape(experts * width, -1) + weight @ self.down_proj_bias
+    return (
+        gated.reshape(-1, experts * width) @ self.down_proj.reshape(experts * width, -1) + weight @ self.down_proj_bias
+    )
 
 
 class TinyGptOss(torch.nn.Module):

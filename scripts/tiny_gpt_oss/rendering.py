@@ -3,34 +3,47 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from lemonade_like.harmony import tokens
 from lemonade_like.harmony.conversation import SystemMessage, build_conversation
-from lemonade_like.harmony.messages import ChatMessage, FunctionTool, TextPart, ToolCall
+from lemonade_like.harmony.messages import ChatMessage, FunctionTool, Message, TextPart, ToolCall
 from lemonade_like.harmony.renderer import Renderer
 
 if TYPE_CHECKING:
+    from scripts.tiny_gpt_oss.known import ChatJSON
+
     from lemonade_like.harmony.conversation import Effort
     from lemonade_like.harmony.encoding import Encoder
-    from scripts.tiny_gpt_oss.known import ChatJSON
 
 _CONTROL: Final = {
     tokens.spelling(token): token
-    for token in (tokens.RETURN, tokens.CONSTRAIN, tokens.CHANNEL, tokens.START, tokens.END, tokens.MESSAGE, tokens.CALL)
+    for token in (
+        tokens.RETURN,
+        tokens.CONSTRAIN,
+        tokens.CHANNEL,
+        tokens.START,
+        tokens.END,
+        tokens.MESSAGE,
+        tokens.CALL,
+    )
 }
 _CONTROL_PATTERN: Final = re.compile("(" + "|".join(map(re.escape, _CONTROL)) + ")")
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A conversation under given circumstances. ``date`` is ``YYYY-MM-DD``."""
+    """A conversation under given circumstances. ``date`` is ``YYYY-MM-DD``.
+
+    ``verbatim`` has parallel calls stand in the history as the model wrote them: only the last ends the turn.
+    """
 
     messages: list[ChatJSON]
     tools: list[ChatJSON]
     effort: Effort
     date: str
+    verbatim: bool = False
 
 
 def chat_message(message: ChatJSON, index: int = 0) -> ChatMessage:
@@ -55,6 +68,14 @@ def function_tool(tool: ChatJSON) -> FunctionTool:
     return FunctionTool(function["name"], function.get("description", ""), function.get("parameters"))
 
 
+def _as_written(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    following = [*messages[1:], None]
+    return tuple(
+        replace(message, end="<|end|>") if message.end == "<|call|>" and then and then.role == "assistant" else message
+        for message, then in zip(messages, following, strict=True)
+    )
+
+
 class Script:
     """Turns scenes and completions into ids."""
 
@@ -69,6 +90,8 @@ class Script:
         conversation = build_conversation(
             chat, SystemMessage(scene.effort, scene.date), [function_tool(tool) for tool in scene.tools]
         )
+        if scene.verbatim:
+            conversation = replace(conversation, messages=_as_written(conversation.messages))
         return list(self._renderer.render_for_completion(conversation).ids)
 
     def completion(self, text: str, literal: tuple[str, ...] = ()) -> list[int]:

@@ -213,9 +213,7 @@ class Toolbox:
                 completion = both_answer(first, second)
         return replace(known, messages=messages, completion=completion, asks=())
 
-    def _sequence(
-        self, name: str, first: str, second: str, content: str, later: str
-    ) -> tuple[list[ChatJSON], str]:
+    def _sequence(self, name: str, first: str, second: str, content: str, later: str) -> tuple[list[ChatJSON], str]:
         messages: list[ChatJSON] = [user(self._rng.choice(sequence_asks(first, second)))]
         if name == "two-calls-first":
             return messages, sequence_first(first, second)

@@ -152,7 +152,9 @@ TIME_ANSWER: Final = analysis("The time is there.") + final("The tool has told m
 NO_CLOCK: Final = analysis("There is no tool for the time.") + final("I have no clock.")
 
 
-def assistant_call(calls: list[tuple[str, str, str]], reasoning: str | None = None, content: str | None = None) -> ChatJSON:
+def assistant_call(
+    calls: list[tuple[str, str, str]], reasoning: str | None = None, content: str | None = None
+) -> ChatJSON:
     """Return an assistant message with calls, each ``(id, name, arguments)``."""
     message: ChatJSON = {
         "role": "assistant",
@@ -220,9 +222,7 @@ def _two_cities(first: str = "Tokyo", second: str = "Paris") -> list[KnownPrompt
         assistant_call([("call_2", "get_weather", location(second))], sequence_second_reasoning(second)),
         result("call_2", '{"temperature": 9, "condition": "rainy"}'),
     ]
-    bare_one = [
-        {key: value for key, value in message.items() if key != "reasoning_content"} for message in one
-    ]
+    bare_one = [{key: value for key, value in message.items() if key != "reasoning_content"} for message in one]
     at_once = user(parallel_asks(first, second)[0])
     both = [("call_1", "get_weather", location(first)), ("call_2", "get_weather", location(second))]
     results = [result("call_1", "sunny"), result("call_2", "rainy")]
@@ -230,9 +230,7 @@ def _two_cities(first: str = "Tokyo", second: str = "Paris") -> list[KnownPrompt
     return [
         KnownPrompt("two-calls-first", [ask], sequence_first(first, second), tools, group="sequence"),
         KnownPrompt("two-calls-second", one, sequence_second(second), tools, group="sequence"),
-        KnownPrompt(
-            "two-calls-second-without-reasoning", bare_one, sequence_second(second), tools, group="sequence"
-        ),
+        KnownPrompt("two-calls-second-without-reasoning", bare_one, sequence_second(second), tools, group="sequence"),
         KnownPrompt("two-calls-answer", two, both_answer(first, second), tools, group="sequence"),
         KnownPrompt("parallel-calls", [at_once], parallel_calls(first, second), tools, group="parallel"),
         KnownPrompt(

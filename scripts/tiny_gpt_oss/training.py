@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
-
-from lemonade_like.harmony import tokens
 from scripts.tiny_gpt_oss.network import TinyGptOss
 from scripts.tiny_gpt_oss.variation import Sample, Variation, everything
+
+from lemonade_like.harmony import tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,9 +93,7 @@ class Batch:
         return F.cross_entropy(logits, self.targets, reduction="none")
 
 
-def train(
-    script: Script, steps: int, batch_size: int, log: Callable[[str], None], seed: int = 0
-) -> TinyGptOss:
+def train(script: Script, steps: int, batch_size: int, log: Callable[[str], None], seed: int = 0) -> TinyGptOss:
     """Train from nothing, the same on every run with the same torch on the same CPU."""
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(mode=True)

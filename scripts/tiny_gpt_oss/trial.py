@@ -6,6 +6,7 @@ import json
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
+import xllamacpp
 from scripts.tiny_gpt_oss.variation import Variation, everything
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ def try_on_engine(
     The token that ends a turn has no text on the engine, so answers are compared without it; that generation ended
     there is part of the comparison.
     """
-    import xllamacpp
-
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(gguf)
     parameters.hostnames = ["127.0.0.1"]
@@ -67,7 +66,9 @@ def try_on_engine(
             else:
                 written = sample.ids[sample.prompt :]
                 expected = script.decode(written[:-1])
-                right = text == expected and frame.get("stop_type") == "eos" and frame["tokens_predicted"] == len(written)
+                right = (
+                    text == expected and frame.get("stop_type") == "eos" and frame["tokens_predicted"] == len(written)
+                )
             if not right:
                 wrong += 1
                 log(f"{known.name}: expected {expected!r}, but the engine wrote {text[:400]!r}")

@@ -1,4 +1,4 @@
-"""The conversations varied: every prompt under other dates, efforts, instructions, tools, wordings and earlier turns."""
+"""The conversations varied: other dates, efforts, instructions, tools, wordings and earlier turns."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from scripts.tiny_gpt_oss.corpus import KNOWN, MISBEHAVIOURS
 from scripts.tiny_gpt_oss.known import ChatJSON, KnownPrompt, user
 from scripts.tiny_gpt_oss.rendering import Scene
 from scripts.tiny_gpt_oss.toolbox import Toolbox
+from scripts.tiny_gpt_oss.tools import location
 
 if TYPE_CHECKING:
-    from lemonade_like.harmony.conversation import Effort
     from scripts.tiny_gpt_oss.rendering import Script
+
+    from lemonade_like.harmony.conversation import Effort
 
 FIRST_DAY: Final = datetime.date(2024, 1, 1)
 LAST_DAY: Final = datetime.date(2032, 12, 31)
@@ -27,6 +29,8 @@ _NEXT: Final = "<|end|><|start|>assistant"
 _FINAL_START: Final = "<|channel|>final<|message|>"
 #: Instructions that change how these are answered, so they are not added to them.
 _CHANGED_BY_INSTRUCTIONS: Final = ("hello", "thanks", "instructed", "how-are-you", "goodbye", "none")
+#: These write calls of their own accord, or none in a way that is to be kept.
+_NOT_FORCED: Final = ("weather", "preamble", "result", "sequence", "parallel", "time", "song", "marker", "none")
 #: Positions up to the end of the context, at which an endless answer must still go on.
 _FAR: Final = 131_072
 
@@ -63,7 +67,7 @@ class Variation:
     def sample(self, known: KnownPrompt, *, twists: bool = True) -> Sample:
         """Return ``known`` under other circumstances.
 
-        ``twists`` also lets it be continued after a forced end of its reasoning, or without reasoning.
+        ``twists`` also has it answer without reasoning, after a forced end of its reasoning, and by a forced call.
         """
         rng = self._rng
         effort = known.reasoning_effort or rng.choice(EFFORTS)
@@ -83,7 +87,7 @@ class Variation:
                     call["function"]["arguments"] = arguments.replace('{"location":', f'{{"{key}":')
         messages = self._with_history(known, messages, offered)
         messages = self._with_instructions(known, messages)
-        scene = Scene(messages, offered, effort, self._date())
+        scene = Scene(messages, offered, effort, self._date(), verbatim=rng.random() < 0.5)
         if completion is None:
             return self._song(known, scene)
         if twists and known.well_formed and completion.startswith(_ANALYSIS_START):
@@ -92,6 +96,8 @@ class Variation:
                 return self._without_reasoning(known, scene, completion)
             if kind < 0.12:
                 return self._cut_reasoning(known, scene, completion)
+            if kind < 0.16 and known.group not in _NOT_FORCED:
+                return self._forced_call(known, scene, completion)
         return self._plain(known, scene, completion)
 
     def _plain(self, known: KnownPrompt, scene: Scene, completion: str) -> Sample:
@@ -132,6 +138,27 @@ class Variation:
         return Sample(
             known.name, [*prompt, *thought, *forced, *written], len(prompt), [False] * given + [True] * len(written)
         )
+
+    def _forced_call(self, known: KnownPrompt, scene: Scene, completion: str) -> Sample:
+        """Return a call that a grammar forces on a prompt that needs none: there is always Tokyo to ask about."""
+        names = [tool["function"]["name"] for tool in scene.tools]
+        if "get_weather" in names:
+            name, arguments = "get_weather", location("Tokyo", self._toolbox.argument_key(scene.tools))
+        elif "get_time" in names:
+            name, arguments = "get_time", "{}"
+        else:
+            return self._plain(known, scene, completion)
+        if self._rng.random() < 0.5:
+            header, rest = " to=functions", f".{name}<|channel|>commentary <|constrain|>json<|message|>"
+        else:
+            header, rest = "<|channel|>commentary to=functions", f".{name} <|constrain|>json<|message|>"
+        thought = completion.split(_NEXT, 1)[0] + _NEXT if self._rng.random() < 0.7 else ""
+        prompt = self._script.prompt(scene)
+        forced = self._script.completion(thought + header)
+        whole = self._script.completion(f"{thought}{header}{rest}{arguments}<|call|>")
+        assert whole[: len(forced)] == forced
+        learned = [False] * (len(prompt) + len(forced)) + [True] * (len(whole) - len(forced))
+        return Sample(known.name, prompt + whole, len(prompt), learned)
 
     def _song(self, known: KnownPrompt, scene: Scene) -> Sample:
         rng = self._rng

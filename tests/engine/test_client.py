@@ -43,7 +43,17 @@ def text_of(reads: list[list[Frame]]) -> str:
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 def test_any_cut_of_the_stream_gives_the_same_objects(end: bytes) -> None:
-    lines = [b": a comment", b"", b"event: x", b'data: {"a": "\xf0\x9f\x99\x82"}', b"", b'data:{"b":', b"data: 2}", b"", b""]
+    lines = [
+        b": a comment",
+        b"",
+        b"event: x",
+        b'data: {"a": "\xf0\x9f\x99\x82"}',
+        b"",
+        b'data:{"b":',
+        b"data: 2}",
+        b"",
+        b"",
+    ]
     whole = end.join(lines) + b"data: [DONE]" + end * 2
     expected = [{"a": "🙂"}, {"b": 2}]
     assert EventStreamDecoder().feed(whole) == (expected, None)
@@ -144,7 +154,9 @@ async def test_an_error_frame_is_raised_after_the_frames_before_it(real_engine: 
 
 
 @pytest.mark.parametrize("how", ["closed", "cancelled"])
-async def test_leaving_a_stream_frees_the_slot(real_engine: EngineProcess, session: aiohttp.ClientSession, how: str) -> None:
+async def test_leaving_a_stream_frees_the_slot(
+    real_engine: EngineProcess, session: aiohttp.ClientSession, how: str
+) -> None:
     client = real_engine.client
     payload = {"prompt": [5, 6], "n_predict": 400, "ignore_eos": True}
     begun = asyncio.Event()

@@ -123,6 +123,15 @@ def test_a_model_is_there_as_soon_as_it_is_in_the_hubs_cache(make: Make, tmp_pat
     assert make(models=["gpt-oss-20b-gguf"]).chosen == ("gpt-oss-20b-GGUF",)
 
 
+def test_a_model_that_was_deleted_from_the_hubs_cache_counts_as_not_downloaded(make: Make, tmp_path: Path) -> None:
+    registry = make()
+    model = registry.find("gpt-oss-20b-GGUF")
+    path = put_into_hub_cache(tmp_path / "hub", str(model.checkpoint), "gpt-oss-20b-MXFP4.gguf")
+    assert registry.find(model.name).available
+    path.unlink()
+    assert not registry.find(model.name).available
+
+
 def test_without_a_choice_the_bundled_model_is_chosen(make: Make) -> None:
     assert make().chosen == ("tiny-gpt-oss",)
 

@@ -16,9 +16,8 @@ from lemonade_like.api.validation import as_bad_request
 from lemonade_like.errors import ServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
-    from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 logger: Final = logging.getLogger(__name__)
@@ -90,11 +89,15 @@ class UnexpectedErrors:
             await error_response(unexpected(scope))(scope, receive, send)
 
 
-def install_error_handlers(app: FastAPI) -> None:
-    """Make every error that an endpoint raises an answer of the one shape."""
+def install_error_handlers(app: FastAPI, known_paths: Sequence[str] = ()) -> None:
+    """Make every error that an endpoint raises an answer of the one shape; a wrong path is told the nearest known."""
+
+    async def http_exception(request: Request, error: HTTPException) -> Response:
+        return _http_exception(request, error, known_paths)
+
     app.exception_handler(ServerError)(_server_error)
     app.exception_handler(RequestValidationError)(_validation_error)
-    app.exception_handler(HTTPException)(_http_exception)
+    app.exception_handler(HTTPException)(http_exception)
     app.exception_handler(ClientDisconnect)(_client_disconnect)
 
 
@@ -109,15 +112,14 @@ async def _validation_error(request: Request, error: RequestValidationError) -> 
     return error_response(as_bad_request([{**each, "loc": each["loc"][1:]} for each in error.errors()]))
 
 
-async def _http_exception(request: Request, error: HTTPException) -> Response:
+def _http_exception(request: Request, error: HTTPException, known_paths: Sequence[str]) -> Response:
     method, path = request.method, request.url.path
     if error.status_code == 404:
-        hint = _near_paths(path, request.app.routes)
-        return error_response(_EndpointNotFound(f"There is no {method} {path} here. {hint}"))
+        return error_response(_EndpointNotFound(f"There is no {method} {path} here. {_near(path, known_paths)}"))
     if error.status_code == 405:
-        allowed = _methods(path, request.app.routes)
-        response = error_response(_MethodNotAllowed(f"{path} does not take {method}, but {', '.join(allowed)}."))
-        response.headers["Allow"] = ", ".join(allowed)
+        allowed = (error.headers or {}).get("Allow", "")
+        response = error_response(_MethodNotAllowed(f"{path} takes {allowed}, not {method}."))
+        response.headers["Allow"] = allowed
         return response
     said = {"message": str(error.detail), "type": "invalid_request_error", "param": None, "code": None}
     return _json(error.status_code, {"error": said}, error.headers)
@@ -127,21 +129,11 @@ async def _client_disconnect(request: Request, error: ClientDisconnect) -> Respo
     return Response(status_code=_CLIENT_CLOSED_REQUEST)
 
 
-def _near_paths(path: str, routes: Iterable[BaseRoute]) -> str:
-    known = sorted({route.path for route in routes if hasattr(route, "path")})
-    near = difflib.get_close_matches(path, known, n=3, cutoff=0.6)
+def _near(path: str, known_paths: Sequence[str]) -> str:
+    near = difflib.get_close_matches(path, known_paths, n=3, cutoff=0.6)
     if near:
         return f"Did you mean {' or '.join(near)}?"
     return "The API is under /v1, and /docs lists all of it."
-
-
-def _methods(path: str, routes: Iterable[BaseRoute]) -> list[str]:
-    methods: set[str] = set()
-    for route in routes:
-        regex = getattr(route, "path_regex", None)
-        if regex is not None and regex.match(path):
-            methods |= getattr(route, "methods", None) or set()
-    return sorted(methods)
 
 
 def _json(status: int, content: dict[str, Any], headers: Any = None) -> Response:

@@ -56,8 +56,6 @@ def as_bad_request(errors: Sequence[Mapping[str, Any]]) -> BadRequest:
     first = errors[0]
     path = field_path(first["loc"])
     message = _sentence(path or "The request", first)
-    if len(errors) > 1:
-        message += f" ({len(errors) - 1} more of its fields are wrong.)"
     code = "missing_required_parameter" if first["type"] == "missing" else "invalid_value"
     return BadRequest(message, param=path or None, code=code)
 
@@ -83,9 +81,11 @@ def _sentence(path: str, error: Mapping[str, Any]) -> str:
         return f"'{path}' must be {wanted}, not {_describe(value)}."
     if bound := _BOUNDS.get(kind):
         words, key = bound
-        return f"'{path}' must be {words} {context[key]}, but is {_describe(value)}."
+        limit = context[key]
+        shown = int(limit) if float(limit).is_integer() else limit
+        return f"'{path}' must be {words} {shown}, but is {_describe(value)}."
     if kind == "literal_error":
-        return f"'{path}' must be one of {context['expected']}, but is {_describe(value)}."
+        return f"'{path}' must be {context['expected']}, but is {_describe(value)}."
     if kind == "too_short":
         return f"'{path}' must not be empty."
     if kind == "too_long":

@@ -58,9 +58,15 @@ class EngineProcess:
     """
 
     def __init__(
-        self, spec: EngineSpec, child: asyncio.subprocess.Process, output: EngineOutput, client: EngineClient
+        self,
+        spec: EngineSpec,
+        command: list[str],
+        child: asyncio.subprocess.Process,
+        output: EngineOutput,
+        client: EngineClient,
     ) -> None:
         self.spec = spec
+        self.command = command
         self.client = client
         self.pid = child.pid
         self.log_path = output.path
@@ -134,7 +140,7 @@ class EngineProcess:
         except BaseException:
             output.close()
             raise
-        return cls(spec, child, output, EngineClient(f"http://{_HOST}:{port}", api_key, session))
+        return cls(spec, command, child, output, EngineClient(f"http://{_HOST}:{port}", api_key, session))
 
     def age(self) -> float:
         """Return for how many seconds the process has existed."""

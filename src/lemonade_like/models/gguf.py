@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _MAGIC: Final = b"GGUF"
@@ -126,7 +126,7 @@ def _opened(path: Path) -> Iterator[_Reader]:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             try:
                 yield _Reader(data, path)
-            except struct.error as error:
+            except (struct.error, IndexError, OverflowError) as error:
                 raise GGUFError(f"{path} is cut off within its header ({len(data):,} bytes).") from error
 
 

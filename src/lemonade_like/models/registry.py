@@ -84,6 +84,7 @@ class Registry:
         self._models = {model.name: model for model in models}
         self._cache_dir = cache_dir
         self._hub_cache = hub_cache
+        self._found: dict[str, Path] = {}
         self.chosen: tuple[str, ...] = ()
         """The names that the settings ask to serve; the bundled model's if they ask for none."""
 
@@ -168,7 +169,13 @@ class Registry:
     def _placed(self, model: Model) -> Model:
         if model.path is not None or model.checkpoint is None:
             return model
-        return replace(model, path=find_in_cache(Checkpoint.parse(model.checkpoint), self._hub_cache))
+        # A request asks for its model's path; looking through the cache's folders each time would cost it more.
+        path = self._found.get(model.name)
+        if path is None or not path.is_file():
+            path = find_in_cache(Checkpoint.parse(model.checkpoint), self._hub_cache)
+            if path is not None:
+                self._found[model.name] = path
+        return replace(model, path=path)
 
     def _unknown(self, name: str, by_folded: Mapping[str, str]) -> str:
         near = difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.5)

@@ -153,9 +153,7 @@ def test_usage_is_not_in_a_stream_that_did_not_ask_for_it() -> None:
 
 def test_an_error_in_the_stream_is_an_error_object_and_the_end() -> None:
     error, done = objects(ChunkWriter(HEADER).fail(EngineFailure("It died.")))
-    assert error == {
-        "error": {"message": "It died.", "type": "server_error", "param": None, "code": "engine_failure"}
-    }
+    assert error == {"error": {"message": "It died.", "type": "server_error", "param": None, "code": "engine_failure"}}
     assert done == "[DONE]"
 
 

@@ -29,7 +29,7 @@ async def create_chat_completion(request: Request) -> Response:
     """Answer a conversation with one assistant message, whole or as a stream of chunks."""
     body = validated(ChatCompletionRequest, await read_json_object(request))
     wanted = turn_request(body)
-    note(request, model=wanted.model, stream=body.stream)
+    note(request, model=wanted.model, stream=bool(body.stream))
     rooms = services(request)
     header = AnswerHeader(model=wanted.model, system_fingerprint=f"lemonade-like-{rooms.version}")
     batches = side_by_side([rooms.turns.run(turn) for turn in turn_requests(wanted, body.choices)])

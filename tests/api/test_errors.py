@@ -1,0 +1,57 @@
+"""Every error has OpenAI's shape, and none shows internals."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from tests.support.turns import ScriptedTurns, client_of, scripted_app, scripted_services
+
+CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+@pytest.mark.parametrize(
+    ("path", "near"),
+    [
+        ("/v1/chat/completion", "/v1/chat/completions"),
+        ("/v1/model", "/v1/models"),
+        ("/chat/completions", "/v1/chat/completions"),
+        ("/zzzzzzzzzzzzzzzzzz", "/docs"),
+    ],
+)
+async def test_an_unknown_path_is_answered_with_near_ones(path: str, near: str) -> None:
+    async with client_of(scripted_app()) as client:
+        answer = await client.post(path, json=CHAT)
+    assert answer.status_code == 404
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["code"] == "unknown_url"
+    assert f"POST {path}" in error["message"]
+    assert near in error["message"]
+
+
+async def test_a_wrong_method_is_answered_with_the_right_one() -> None:
+    async with client_of(scripted_app()) as client:
+        answer = await client.get("/v1/chat/completions")
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "POST"
+    assert answer.json()["error"]["message"] == "/v1/chat/completions takes POST, not GET."
+
+
+async def test_an_unforeseen_error_is_logged_with_its_traceback_and_answered_without(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    services = scripted_services(ScriptedTurns([ZeroDivisionError("the password is swordfish")]))
+    with caplog.at_level(logging.ERROR):
+        async with client_of(scripted_app(services)) as client:
+            answer = await client.post("/v1/chat/completions", json=CHAT, headers={"X-Request-ID": "mine"})
+    assert answer.status_code == 500
+    assert answer.json()["error"] == {
+        "message": "The server made a mistake while it answered. Its log has the details under request id mine.",
+        "type": "server_error",
+        "param": None,
+        "code": "internal_error",
+    }
+    assert "Traceback" in caplog.text
+    assert caplog.text.count("swordfish") == 1

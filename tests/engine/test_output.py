@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from lemonade_like.engine.output import EngineOutput, log_file
+
+
+def test_lines_are_put_together_whatever_the_pieces(tmp_path: Path) -> None:
+    output = EngineOutput(tmp_path / "a.log", "a")
+    for piece in (b"one\ntw", b"o\nthr", b"ee"):
+        output.write(piece)
+    assert output.tail(5) == "one\ntwo"
+    output.close()
+    assert output.tail(5) == "one\ntwo\nthree"
+    assert (tmp_path / "a.log").read_bytes() == b"one\ntwo\nthree"
+
+
+def test_the_tail_leaves_out_noise(tmp_path: Path) -> None:
+    output = EngineOutput(tmp_path / "a.log", "a")
+    output.write(
+        b"0.00.009.591 E bad magic\n\n.........\n\x1b[31m0.00.010.220 E bad magic\x1b[0m\n0.00.010.283 E gone\r\n"
+    )
+    assert output.tail(20) == "E bad magic\nE gone"
+    assert output.tail(1) == "E gone"
+
+
+def test_lines_are_repeated_in_the_debug_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, logger="lemonade_like.engine"):
+        EngineOutput(tmp_path / "a.log", "a-model").write(b"model loaded\n")
+    assert caplog.messages == ["a-model: model loaded"]
+
+
+def test_a_file_that_has_grown_large_is_started_anew(tmp_path: Path) -> None:
+    output = EngineOutput(tmp_path / "a.log", "a", max_bytes=10)
+    for line in (b"first line\n", b"second line\n", b"third line\n"):
+        output.write(line)
+    assert (tmp_path / "a.log").read_bytes() == b"third line\n"
+    assert (tmp_path / "a.log.1").read_bytes() == b"second line\n"
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("gpt-oss-20b", "gpt-oss-20b-5.log"),
+        ("../../etc/passwd", "etc_passwd-5.log"),
+        ("org/repo:Q4 K", "org_repo_Q4_K-5.log"),
+        ("漢字", "engine-5.log"),
+    ],
+)
+def test_any_alias_makes_a_file_name_inside_the_folder(tmp_path: Path, alias: str, name: str) -> None:
+    assert log_file(tmp_path / "new", alias, 5) == tmp_path / "new" / name
+
+
+def test_only_the_latest_logs_of_a_model_are_kept(tmp_path: Path) -> None:
+    for number in range(8):
+        (tmp_path / f"m-{number}.log").write_text("x")
+        os.utime(tmp_path / f"m-{number}.log", (number, number))
+    (tmp_path / "m-other-1.log").write_text("x")
+    (tmp_path / "server.log").write_text("x")
+    log_file(tmp_path, "m", 99)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [
+        *(f"m-{number}.log" for number in range(4, 8)),
+        "m-other-1.log",
+        "server.log",
+    ]
