@@ -73,7 +73,7 @@ def main() -> None:
     """Train, examine, export, try on the engine, pack."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=1600)
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--families", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--gguf", type=Path, help="write the unpacked GGUF here too")
@@ -86,7 +86,7 @@ def main() -> None:
         vocabulary = find_vocabulary(scratch)
         script = Script(HarmonyEncoding.load(vocabulary))
         began = time.monotonic()
-        network = train(script, arguments.steps, arguments.batch_size, print, arguments.seed)
+        network = train(script, arguments.steps, arguments.families, print, arguments.seed)
         print(f"trained in {(time.monotonic() - began) / 60:.1f} minutes")
 
         results = examine(network, script, seed=4711, variations=8)

@@ -99,10 +99,15 @@ class TinyGptOss(torch.nn.Module):
         with torch.no_grad():
             self.gpt_oss.model.embed_tokens.weight[rest] = 0
 
-    def hidden(self, rows: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """Return the last hidden states; ``rows`` and ``positions`` are ``[batch, length]``, padded at the end."""
+    def hidden(self, rows: torch.Tensor, positions: torch.Tensor, branches: torch.Tensor) -> torch.Tensor:
+        """Return the last hidden states; all three are ``[batch, length]``, padded at the end.
+
+        A row holds several texts with the same beginning: branch 0 is that beginning, and each other branch sees it
+        and itself.
+        """
         order = torch.arange(rows.shape[1])
-        causal = (order[:, None] >= order[None])[None]
+        own = (branches[:, None] == 0) | (branches[:, None] == branches[:, :, None])
+        causal = (order[:, None] >= order[None])[None] & own
         near = causal & (positions[:, :, None] - positions[:, None] < SLIDING_WINDOW)
         masks = {
             name: torch.zeros(seen.shape).masked_fill(~seen, float("-inf"))[:, None]

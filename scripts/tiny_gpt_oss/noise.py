@@ -14,8 +14,8 @@ why how translate summarize poem email meeting deadline bicycle kitchen recipe c
 however neural network gradient matrix vector integral theorem proof lemma Einstein Shakespeare novel chapter
 paragraph Sie haben nicht verstanden wir gehen morgen bonjour je suis très content où est la bibliothèque
 gracias por favor привет как дела спасибо это не так こんにちは 世界 東京 请 问 这 是 什么 안녕 مرحبا שלום
-xqz flurb zzyzx qwerty asdf foo() bar[0] {key: value} <div> </p> https://example.org/a?b=c #include std::vector SELECT * FROM
-users; def return None import numpy git commit -m docker run 3.14159 -7 1e10 0x7f ~~ ?? !! ... -- == && || \\n
+xqz flurb zzyzx qwerty asdf foo() bar[0] {key: value} <div> </p> https://example.org/a?b=c #include std::vector SELECT
+* FROM users; def return None import numpy git commit -m docker run 3.14159 -7 1e10 0x7f ~~ ?? !! ... -- == && || \\n
 €100 50% France capital Germany city country temperature stock price football music movie actor doctor
 medicine vitamin sleep exercise budget tax law contract rent house car train airport flight hotel passport
 visa beach island snow

@@ -17,12 +17,15 @@ from lemonade_like.harmony import tokens
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from scripts.tiny_gpt_oss.known import KnownPrompt
     from scripts.tiny_gpt_oss.rendering import Script
 
 #: A prompt is certain when each of its ids has more than this probability.
 CERTAIN: Final = 0.99
 
 _POOL: Final = 8
+#: Prompts that share their circumstances, and with them the start of the prompt.
+_BRANCHES: Final = 8
 _WARM_UP: Final = 40
 _PEAK: Final = 4e-3
 #: How often a group is drawn, shared among its prompts; groups not named here count 1.5.
@@ -33,7 +36,7 @@ _SHARES: Final = {
     "weather": 7.0,
     "preamble": 6.0,
     "result": 10.0,
-    "sequence": 10.0,
+    "sequence": 12.0,
     "parallel": 6.0,
     "instructed": 6.0,
     "no-tool": 5.0,
@@ -57,35 +60,60 @@ def known_ids(script: Script) -> list[int]:
     return sorted(ids)
 
 
-class Batch:
-    """Samples side by side, padded at the end."""
+def _shared(family: list[Sample]) -> int:
+    """Return how many ids all the prompts begin with, in the same positions."""
+    longest = min(sample.prompt for sample in family) - 1
+    first = family[0]
+    for at in range(longest):
+        if any(sample.ids[at] != first.ids[at] or sample.positions[at] != first.positions[at] for sample in family[1:]):
+            return at
+    return longest
 
-    def __init__(self, network: TinyGptOss, samples: list[Sample]) -> None:
-        self.samples = samples
-        length = max(len(sample.ids) for sample in samples) - 1
-        rest = len(network.known_ids)
-        self.rows = torch.full((len(samples), length), rest)
-        self.positions = torch.zeros((len(samples), length), dtype=torch.long)
-        targets = torch.full((len(samples), length), -1)
-        forbidden = torch.zeros((len(samples), length), dtype=torch.bool)
-        for at, sample in enumerate(samples):
-            rows = network.row_of[torch.tensor(sample.ids)]
-            size = len(sample.ids) - 1
-            self.rows[at, :size] = rows[:-1]
-            self.positions[at, :size] = torch.tensor(sample.positions[:-1])
-            self.positions[at, size:] = sample.positions[-1]
-            learned = torch.tensor(sample.learned)[1:]
-            targets[at, :size][learned] = rows[1:][learned]
-            if sample.without is not None:
-                forbidden[at, sample.without - 1] = True
+
+class Batch:
+    """Families side by side, padded at the end; a family is samples whose prompts begin alike, held only once."""
+
+    def __init__(self, network: TinyGptOss, families: list[list[Sample]]) -> None:
+        self.samples = [sample for family in families for sample in family]
+        shared = [_shared(family) for family in families]
+        length = max(
+            start + sum(len(sample.ids) - start for sample in family)
+            for start, family in zip(shared, families, strict=True)
+        )
+        size = (len(families), length)
+        self.rows = torch.full(size, len(network.known_ids))
+        self.positions = torch.zeros(size, dtype=torch.long)
+        self.branches = torch.zeros(size, dtype=torch.long)
+        targets = torch.full(size, -1)
+        owner = torch.zeros(size, dtype=torch.long)
+        forbidden = torch.zeros(size, dtype=torch.bool)
+        number = 0
+        for at, (start, family) in enumerate(zip(shared, families, strict=True)):
+            first = family[0]
+            self.rows[at, :start] = network.row_of[torch.tensor(first.ids[:start])]
+            self.positions[at, :start] = torch.tensor(first.positions[:start])
+            place = start
+            for branch, sample in enumerate(family, start=1):
+                rows = network.row_of[torch.tensor(sample.ids[start:])]
+                learned = torch.tensor(sample.learned[start:])
+                end = place + len(rows)
+                self.rows[at, place:end] = rows
+                self.positions[at, place:end] = torch.tensor(sample.positions[start:])
+                self.branches[at, place:end] = branch
+                owner[at, place:end] = number
+                targets[at, place : end - 1][learned[1:]] = rows[1:][learned[1:]]
+                if sample.without is not None:
+                    forbidden[at, place + sample.without - 1 - start] = True
+                place, number = end, number + 1
+            self.branches[at, place:] = len(family) + 1
         self.where = targets >= 0
         self.targets = targets[self.where]
         self.forbidden = forbidden[self.where]
-        self.owner = torch.arange(len(samples))[:, None].expand(-1, length)[self.where]
+        self.owner = owner[self.where]
 
     def losses(self, network: TinyGptOss, analysis_row: int) -> torch.Tensor:
         """Return the loss of every learned id."""
-        logits = network.logits(network.hidden(self.rows, self.positions)[self.where])
+        logits = network.logits(network.hidden(self.rows, self.positions, self.branches)[self.where])
         if self.forbidden.any():
             mask = torch.zeros_like(logits)
             mask[self.forbidden, analysis_row] = -1e9
@@ -93,7 +121,7 @@ class Batch:
         return F.cross_entropy(logits, self.targets, reduction="none")
 
 
-def train(script: Script, steps: int, batch_size: int, log: Callable[[str], None], seed: int = 0) -> TinyGptOss:
+def train(script: Script, steps: int, families: int, log: Callable[[str], None], seed: int = 0) -> TinyGptOss:
     """Train from nothing, the same on every run with the same torch on the same CPU."""
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(mode=True)
@@ -113,29 +141,29 @@ def train(script: Script, steps: int, batch_size: int, log: Callable[[str], None
     variation = Variation(script, seed + 2)
     optimizer = torch.optim.AdamW(network.parameters(), lr=_PEAK, betas=(0.9, 0.98), weight_decay=0.01)
     began = time.monotonic()
-    pool: list[list[tuple[int, Sample]]] = []
+    pool: list[list[list[tuple[int, Sample]]]] = []
     smooth = 0.0
     for step in range(steps):
         if not pool:
-            weights = [share * (0.3 + min(hard, 1.0)) for share, hard in zip(shares, hardness, strict=True)]
-            drawn = rng.choices(range(len(corpus)), weights, k=_POOL * batch_size)
-            samples = [(index, variation.sample(corpus[index])) for index in drawn]
+            weights = [share * (0.15 + min(hard, 1.0)) for share, hard in zip(shares, hardness, strict=True)]
+            drawn = [_family(rng, corpus, weights, variation) for _ in range(_POOL * families)]
             # Neighbours in length share a batch, so that little is padding.
-            samples.sort(key=lambda pair: len(pair[1].ids))
-            pool = [samples[at : at + batch_size] for at in range(0, len(samples), batch_size)]
+            drawn.sort(key=lambda family: sum(len(sample.ids) for _, sample in family))
+            pool = [drawn[at : at + families] for at in range(0, len(drawn), families)]
             rng.shuffle(pool)
         chosen = pool.pop()
         for group in optimizer.param_groups:
             group["lr"] = _rate(step, steps)
-        batch = Batch(network, [sample for _, sample in chosen])
+        batch = Batch(network, [[sample for _, sample in family] for family in chosen])
+        indices = [index for family in chosen for index, _ in family]
         losses = batch.losses(network, analysis_row)
-        loss = losses.sum() / (30 * batch_size)
+        loss = losses.sum() / (30 * len(indices))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
-        worst = torch.zeros(len(chosen)).scatter_reduce(0, batch.owner, losses.detach(), "amax")
-        for (index, _), value in zip(chosen, worst.tolist(), strict=True):
+        worst = torch.zeros(len(indices)).scatter_reduce(0, batch.owner, losses.detach(), "amax")
+        for index, value in zip(indices, worst.tolist(), strict=True):
             hardness[index] += 0.1 * (min(value, 1.0) - hardness[index])
         smooth += (loss.item() - smooth) * (0.02 if step else 1)
         if step % 50 == 49:
@@ -145,6 +173,17 @@ def train(script: Script, steps: int, batch_size: int, log: Callable[[str], None
                 f"hardest {corpus[hardest].name} {hardness[hardest]:.3f}"
             )
     return network
+
+
+def _family(
+    rng: random.Random, corpus: list[KnownPrompt], weights: list[float], variation: Variation
+) -> list[tuple[int, Sample]]:
+    """Draw prompts that can be asked under the same circumstances."""
+    (first,) = rng.choices(range(len(corpus)), weights)
+    given = variation.circumstances(corpus[first])
+    fitting = [index for index, known in enumerate(corpus) if given.fit(known)]
+    others = rng.choices(fitting, [weights[index] for index in fitting], k=_BRANCHES - 1)
+    return [(index, variation.sample(corpus[index], given)) for index in (first, *others)]
 
 
 def _rate(step: int, steps: int) -> float:
@@ -167,7 +206,7 @@ def examine(
     samples.sort(key=lambda sample: len(sample.ids))
     lowest: dict[str, tuple[float, str, str]] = {}
     for at in range(0, len(samples), 32):
-        batch = Batch(network, samples[at : at + 32])
+        batch = Batch(network, [[sample] for sample in samples[at : at + 32]])
         losses = batch.losses(network, analysis_row)
         for index, sample in enumerate(batch.samples):
             mine = batch.owner == index

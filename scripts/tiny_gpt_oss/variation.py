@@ -27,7 +27,8 @@ EFFORTS: Final[tuple[Effort, ...]] = ("low", "medium", "high")
 _ANALYSIS_START: Final = "<|channel|>analysis<|message|>"
 _NEXT: Final = "<|end|><|start|>assistant"
 _FINAL_START: Final = "<|channel|>final<|message|>"
-#: Instructions that change how these are answered, so they are not added to them.
+#: Instructions that change how the following groups are answered, so they are not added to them.
+_CHANGING: Final = (conversations.FRENCH, conversations.PIRATE)
 _CHANGED_BY_INSTRUCTIONS: Final = ("hello", "thanks", "instructed", "how-are-you", "goodbye", "none")
 #: These write calls of their own accord, or none in a way that is to be kept.
 _NOT_FORCED: Final = ("weather", "preamble", "result", "sequence", "parallel", "time", "song", "marker", "none")
@@ -54,6 +55,38 @@ class Sample:
         self.positions = self.positions or list(range(len(self.ids)))
 
 
+@dataclass(frozen=True)
+class Circumstances:
+    """What stands before a conversation: several conversations under the same ones share the start of the prompt."""
+
+    effort: Effort
+    date: str
+    tools: list[ChatJSON]
+    leading: list[ChatJSON]
+
+    def fit(self, known: KnownPrompt) -> bool:
+        """Whether ``known`` can be asked here, and is answered as it is written down."""
+        names = {tool["function"]["name"] for tool in self.tools}
+        if known.reasoning_effort == "none":
+            fits = self.effort == "low" and not names
+        else:
+            fits = known.reasoning_effort in (None, self.effort)
+        if known.tools:
+            fits = fits and names >= {tool["function"]["name"] for tool in known.tools}
+        elif known.bare:
+            fits = fits and hidden_tool(known) not in names
+        text = " ".join(message["content"] for message in self.leading)
+        if known.messages[0]["role"] == "developer":
+            return fits and known.messages[0]["content"] in text
+        changed = any(instruction in text for instruction in _CHANGING)
+        return fits and not (changed and known.group in _CHANGED_BY_INSTRUCTIONS)
+
+
+def hidden_tool(known: KnownPrompt) -> str:
+    """Return the tool that must not be offered to a prompt that misses it."""
+    return "get_weather" if "weather" in known.name else "get_time"
+
+
 class Variation:
     """Draws samples. With ``noise`` off, only what the model is to know occurs in them."""
 
@@ -64,39 +97,47 @@ class Variation:
         self._toolbox = Toolbox(self._rng, noise=noise)
         self._talk = [known for known in KNOWN if len(known.messages) == 1 and known.tools is None and known.completion]
 
-    def sample(self, known: KnownPrompt, *, twists: bool = True) -> Sample:
-        """Return ``known`` under other circumstances.
+    def circumstances(self, known: KnownPrompt) -> Circumstances:
+        """Return circumstances under which ``known`` can be asked."""
+        effort = known.reasoning_effort or self._rng.choice(EFFORTS)
+        if effort == "none":
+            effort = "low"
+        return Circumstances(effort, self._date(), self._tools(known), self._instructions(known))
+
+    def sample(self, known: KnownPrompt, given: Circumstances | None = None, *, twists: bool = True) -> Sample:
+        """Return ``known`` under the circumstances given, or under new ones.
 
         ``twists`` also has it answer without reasoning, after a forced end of its reasoning, and by a forced call.
         """
         rng = self._rng
-        effort = known.reasoning_effort or rng.choice(EFFORTS)
+        given = given or self.circumstances(known)
         known = self._reworded(known)
         messages = copy.deepcopy(known.messages)
+        if messages[0]["role"] == "developer":
+            del messages[0]
         if rng.random() < 0.5:
             for message in messages:
                 message.pop("reasoning_content", None)
-        offered = self._tools(known)
         completion = known.completion
-        key = self._toolbox.argument_key(offered)
+        key = self._toolbox.argument_key(given.tools)
         if key != "location" and completion is not None:
             completion = completion.replace('{"location":"', f'{{"{key}":"') if known.well_formed else completion
             for message in messages:
                 for call in message.get("tool_calls") or ():
                     arguments = call["function"]["arguments"]
                     call["function"]["arguments"] = arguments.replace('{"location":', f'{{"{key}":')
-        messages = self._with_history(known, messages, offered)
-        messages = self._with_instructions(known, messages)
-        scene = Scene(messages, offered, effort, self._date(), verbatim=rng.random() < 0.5)
+        messages = [*given.leading, *self._earlier_turns(given.tools), *messages]
+        effort: Effort = "none" if known.reasoning_effort == "none" else given.effort
+        scene = Scene(messages, given.tools, effort, given.date, verbatim=rng.random() < 0.5)
         if completion is None:
             return self._song(known, scene)
         if twists and known.well_formed and completion.startswith(_ANALYSIS_START):
             kind = rng.random()
-            if kind < 0.07:
+            if kind < 0.2 and given.effort == "low":
                 return self._without_reasoning(known, scene, completion)
-            if kind < 0.12:
+            if 0.2 < kind < 0.25:
                 return self._cut_reasoning(known, scene, completion)
-            if kind < 0.16 and known.group not in _NOT_FORCED:
+            if 0.25 < kind < 0.3 and known.group not in _NOT_FORCED:
                 return self._forced_call(known, scene, completion)
         return self._plain(known, scene, completion)
 
@@ -206,25 +247,21 @@ class Variation:
         return known
 
     def _tools(self, known: KnownPrompt) -> list[ChatJSON]:
-        if known.group == "none":
+        if known.reasoning_effort == "none":
             return []
         if known.tools:
             return self._toolbox.offer([tool["function"]["name"] for tool in known.tools])
         if self._rng.random() < 0.5:
             return []
         if known.bare:
-            hidden = "get_weather" if "weather" in known.name else "get_time"
-            return self._toolbox.offer([], hidden=hidden)
+            return self._toolbox.offer([], hidden=hidden_tool(known))
         return self._toolbox.offer([])
 
-    def _with_history(self, known: KnownPrompt, messages: list[ChatJSON], offered: list[ChatJSON]) -> list[ChatJSON]:
+    def _earlier_turns(self, offered: list[ChatJSON]) -> list[ChatJSON]:
         rng = self._rng
-        if rng.random() > 0.25:
-            return messages
-        leading = 0
-        while messages[leading]["role"] in ("system", "developer"):
-            leading += 1
         earlier: list[ChatJSON] = []
+        if rng.random() > 0.2:
+            return earlier
         names = [tool["function"]["name"] for tool in offered]
         for turn in range(rng.choice((1, 1, 1, 2, 3))):
             if "get_weather" in names and rng.random() < 0.4:
@@ -240,29 +277,29 @@ class Variation:
                 earlier += [user(ask), {"role": "assistant", "content": answer}]
             if rng.random() < 0.1:
                 earlier.append({"role": "developer", "content": rng.choice(noise.NEUTRAL)})
-        return [*messages[:leading], *earlier, *messages[leading:]]
+        return earlier
 
-    def _with_instructions(self, known: KnownPrompt, messages: list[ChatJSON]) -> list[ChatJSON]:
+    def _instructions(self, known: KnownPrompt) -> list[ChatJSON]:
         rng = self._rng
         role = rng.choice(("system", "developer"))
-        if messages[0]["role"] in ("system", "developer"):
-            text = messages[0]["content"]
+        if known.messages[0]["role"] == "developer":
+            text = known.messages[0]["content"]
             if rng.random() < 0.3:
                 text = rng.choice((f"{rng.choice(noise.NEUTRAL)} {text}", f"{text} {rng.choice(noise.NEUTRAL)}"))
-            return [{"role": role, "content": text}, *messages[1:]]
+            return [{"role": role, "content": text}]
         kind = rng.random()
         if kind < 0.45:
-            return messages
+            return []
         if kind < 0.8 or not self._noise:
             text = rng.choice(noise.NEUTRAL)
         elif kind < 0.93 or known.group in _CHANGED_BY_INSTRUCTIONS:
             text = noise.words(rng, 1, 40)
         else:
-            text = rng.choice((conversations.FRENCH, conversations.PIRATE))
-        added = [{"role": role, "content": text}]
+            text = rng.choice(_CHANGING)
+        leading = [{"role": role, "content": text}]
         if rng.random() < 0.1:
-            added.append({"role": "developer", "content": rng.choice(noise.NEUTRAL)})
-        return [*added, *messages]
+            leading.append({"role": "developer", "content": rng.choice(noise.NEUTRAL)})
+        return leading
 
 
 def everything() -> list[KnownPrompt]:

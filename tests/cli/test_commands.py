@@ -9,6 +9,7 @@ import pytest
 
 from lemonade_like.cli import main
 from lemonade_like.settings import Settings, flag, is_file_only, sample_config
+from tests.support.process_state import process_state_kept
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +22,7 @@ def empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 class Outcome:
     def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
-        with pytest.raises(SystemExit) as ended:
+        with process_state_kept(), pytest.raises(SystemExit) as ended:
             main(list(arguments))
         self.code = ended.value.code
         self.out, self.err = capsys.readouterr()

@@ -18,6 +18,10 @@ from tests.support.fake_llama_server import FAKE_LLAMA_SERVER, Step, write_scena
 StartFake = Callable[..., Awaitable[EngineProcess]]
 
 
+#: One thread: two that share a busy core wait for each other for most of the time.
+QUICK = ("--no-warmup", "--threads", "1")
+
+
 def spec_for(model: Path, command: tuple[str, ...], **more: Any) -> EngineSpec:
     """An engine with small defaults."""
     values = {"backend": "system", "alias": "a-model", "ctx_size": 1024, "parallel": 2, "jinja": False, **more}
@@ -43,7 +47,7 @@ async def real_engine(smollm: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """The bundled engine with two slots of 512 tokens."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         engine = await EngineProcess.start(
-            spec_for(smollm, bundled_command(), backend="bundled", jinja=True),
+            spec_for(smollm, bundled_command(), backend="bundled", jinja=True, extra_args=QUICK),
             log_dir=tmp_path_factory.mktemp("logs"),
             session=session,
         )

@@ -126,7 +126,8 @@ async def test_a_token_within_a_character_sends_no_frame_and_its_id_never_comes(
 
     # The fake does the same with the same text cut in the same places, in frames of the same shape.
     pieces: list[tuple[int, bytes]] = []
-    for character, jump in zip(text, [after - before for before, after in zip([0, *counts], counts)]):
+    for character, before, after in zip(text, [0, *counts], counts, strict=False):
+        jump = after - before
         encoded = character.encode()
         pieces += [(9, encoded[position : position + 1]) for position in range(jump - 1)] + [(9, encoded[jump - 1 :])]
     fake = frames_for(pieces, prompt_tokens=2)

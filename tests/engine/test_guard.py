@@ -11,6 +11,7 @@ import pytest
 
 from lemonade_like.engine import guard
 from lemonade_like.engine.find import bundled_command
+from tests.engine.conftest import QUICK
 from tests.support.fake_llama_server import FAKE_LLAMA_SERVER, write_scenario
 from tests.support.processes import is_running, wait_until_gone
 
@@ -43,7 +44,7 @@ def test_no_engine_outlives_a_server_that_is_killed(tmp_path: Path, mode: str) -
 
 def test_no_bundled_engine_outlives_a_server_that_is_killed(tmp_path: Path, smollm: Path) -> None:
     mode = "deathsig" if sys.platform == "linux" else "watch"
-    assert all(map(wait_until_gone, kill_the_server_of(mode, smollm, tmp_path, *bundled_command())))
+    assert all(map(wait_until_gone, kill_the_server_of(mode, smollm, tmp_path, *bundled_command(), *QUICK)))
 
 
 def run_guarded(*arguments: str, **more: object) -> subprocess.Popen[bytes]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 import re
@@ -11,19 +12,13 @@ import pytest
 from lemonade_like.observe.context import request_id_var
 from lemonade_like.observe.logging import setup_logging
 from lemonade_like.settings import LogLevel
+from tests.support.process_state import process_state_kept
 
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    others = {name: logging.getLogger(name).level for name in ("uvicorn", "uvicorn.error", "httpx")}
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, old in others.items():
-        logging.getLogger(name).setLevel(old)
-    logging.captureWarnings(False)
+    with process_state_kept():
+        yield
 
 
 class Terminal(io.StringIO):
@@ -94,6 +89,17 @@ def test_a_traceback_follows_its_message() -> None:
             logging.getLogger("lemonade_like.x").exception("failed")
 
     assert logged("info", speak).splitlines()[-1] == "ValueError: why"
+
+
+def test_an_answer_that_a_shutdown_cut_off_leaves_no_traceback() -> None:
+    def speak() -> None:
+        try:
+            raise asyncio.CancelledError("Task cancelled, timeout graceful shutdown exceeded")
+        except asyncio.CancelledError:
+            logging.getLogger("uvicorn.error").exception("Exception in ASGI application\n")
+        logging.getLogger("uvicorn.error").error("Cancel 1 running task(s)")
+
+    assert [line.split(": ")[1] for line in logged("info", speak).splitlines()] == ["Cancel 1 running task(s)"]
 
 
 def test_setting_up_again_does_not_repeat_lines() -> None:

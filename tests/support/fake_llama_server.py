@@ -185,6 +185,7 @@ class _Server(ThreadingHTTPServer):
         elif "exit" in step:
             if step["exit"] < 0:
                 os.kill(os.getpid(), -step["exit"])
+                threading.Event().wait()
             os._exit(step["exit"])
         else:
             raise ValueError(f"no such step: {step}")

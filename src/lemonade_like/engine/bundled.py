@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 from lemonade_like.engine.bundled_flags import apply, make_parser
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 #: Exit codes: the model could not be loaded; the wheel is not there.
 LOAD_FAILED: Final = 1
 NOT_INSTALLED: Final = 3
+
+_LOG_SECONDS: Final = 0.3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         server = xllamacpp.Server(params)
     except RuntimeError:
-        # It has said why on stderr, and its exception says nothing more.
+        # Its exception does not say why. Its log does, and is written by a thread that nobody waits for.
+        time.sleep(_LOG_SECONDS)
         return _fail(f"The bundled engine could not load {params.model.path}.", LOAD_FAILED)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)

@@ -49,6 +49,27 @@ class _PortTaken(Exception):
     """Somebody else got the port between our choice and the engine's bind."""
 
 
+class _Child(asyncio.SubprocessProtocol):
+    """Takes a process's output, and knows apart that it has exited and that its output has ended."""
+
+    def __init__(self, output: EngineOutput) -> None:
+        loop = asyncio.get_running_loop()
+        self.exited: asyncio.Future[None] = loop.create_future()
+        self.silent: asyncio.Future[None] = loop.create_future()
+        self._output = output
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self._output.write(data)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        if fd == 1 and not self.silent.done():
+            self.silent.set_result(None)
+
+    def process_exited(self) -> None:
+        if not self.exited.done():
+            self.exited.set_result(None)
+
+
 class EngineProcess:
     """A running engine. Made by ``start``; from then on it is ready, until it exits or is stopped.
 
@@ -61,19 +82,21 @@ class EngineProcess:
         self,
         spec: EngineSpec,
         command: list[str],
-        child: asyncio.subprocess.Process,
+        transport: asyncio.SubprocessTransport,
+        child: _Child,
         output: EngineOutput,
         client: EngineClient,
     ) -> None:
         self.spec = spec
         self.command = command
         self.client = client
-        self.pid = child.pid
+        self.pid = transport.get_pid()
         self.log_path = output.path
         self.started_at = time.time()
         #: What the engine's /props said when it was ready; empty if it has none.
         self.props: dict[str, Any] = {}
         self._ready = False
+        self._transport = transport
         self._child = child
         self._output = output
         self._exited = asyncio.ensure_future(self._follow())
@@ -136,11 +159,11 @@ class EngineProcess:
         output = EngineOutput(log_file(log_dir, spec.alias, port), spec.alias)
         _logger.info("starting %s engine: %s", spec.backend, shlex.join(command))
         try:
-            child = await _spawn(command, child_environment(environ, api_key), guard)
+            transport, child = await _spawn(command, child_environment(environ, api_key), guard, output)
         except BaseException:
             output.close()
             raise
-        return cls(spec, command, child, output, EngineClient(f"http://{_HOST}:{port}", api_key, session))
+        return cls(spec, command, transport, child, output, EngineClient(f"http://{_HOST}:{port}", api_key, session))
 
     def age(self) -> float:
         """Return for how many seconds the process has existed."""
@@ -148,7 +171,7 @@ class EngineProcess:
 
     def exit_code(self) -> int | None:
         """Return the exit code, ``None`` while it runs, or minus the number of the signal that killed it."""
-        return self._child.returncode
+        return self._transport.get_returncode()
 
     async def wait(self) -> int:
         """Return the exit code when the engine has exited and all its output has been read."""
@@ -191,39 +214,32 @@ class EngineProcess:
     def _ask_to_end(self) -> None:
         if sys.platform == "win32":
             # TERM would kill the guard before it could pass it on. The end of its input says the same.
-            if self._child.stdin:
-                self._child.stdin.close()
+            if stdin := self._transport.get_pipe_transport(0):
+                stdin.close()
             return
         with contextlib.suppress(ProcessLookupError):
-            self._child.terminate()
+            self._transport.terminate()
 
     def _kill_all(self) -> None:
         """Kill the engine and, where there are process groups, whatever it has started."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if sys.platform == "win32":
-                self._child.kill()
+                self._transport.kill()
             else:
                 os.killpg(self.pid, signal.SIGKILL)
 
     async def _follow(self) -> int:
-        """Read the output to its end, reap the process, and leave nothing of it behind."""
-        reading = asyncio.ensure_future(self._read_output())
+        """Wait for the exit, read the output to its end, and leave nothing of the engine behind; return the code."""
         try:
-            code = await self._child.wait()
+            await self._child.exited
             self._kill_all()
-            await asyncio.wait({reading}, timeout=_DRAIN_SECONDS)
+            await asyncio.wait({self._child.silent}, timeout=_DRAIN_SECONDS)
         finally:
-            reading.cancel()
+            self._transport.close()
             self._output.close()
-            if self._child.stdin:
-                self._child.stdin.close()
+        code = self.exit_code()
+        assert code is not None  # noqa: S101 (it has exited)
         return code
-
-    async def _read_output(self) -> None:
-        stdout = self._child.stdout
-        assert stdout is not None  # noqa: S101 (we asked for a pipe)
-        while piece := await stdout.read(1 << 16):
-            self._output.write(piece)
 
     async def _until_ready(self, load_timeout: float | None, on_progress: Callable[[float], None] | None) -> None:
         polling = asyncio.ensure_future(self._poll(on_progress))
@@ -267,9 +283,12 @@ class EngineProcess:
         return self.spec.alias, self.pid
 
 
-async def _spawn(command: list[str], environ: Mapping[str, str], guard: Guard) -> asyncio.subprocess.Process:
+async def _spawn(
+    command: list[str], environ: Mapping[str, str], guard: Guard, output: EngineOutput
+) -> tuple[asyncio.SubprocessTransport, _Child]:
     guarded = ["deathsig", str(os.getpid())] if guard == "deathsig" else ["watch"]
-    return await asyncio.create_subprocess_exec(
+    return await asyncio.get_running_loop().subprocess_exec(
+        lambda: _Child(output),
         sys.executable,
         "-I",
         "-S",

@@ -20,8 +20,8 @@ BUNDLED_MODEL: Final = "tiny-gpt-oss"
 
 # Written by scripts/train_tiny_gpt_oss.py.
 GGUF_SIZE: Final = 35_965_536
-GGUF_SHA256: Final = "6a990eb0ab188b7ac2f912c3afcf6e18a4db3855e29db1493b5a46395f204360"
-XZ_SHA256: Final = "b9dddee6abf51f1f799d659f6f293ee19a20fcab54f5b94adf17f18b2f51648e"
+GGUF_SHA256: Final = "51fe860c9c6f8655c0bbb4fcc10c89e3b79d67c819e75244cbcbe984a39aa19c"
+XZ_SHA256: Final = "e437e43fb65962534fd0eba307625e1d5fec9f574291a088cc08d9670da4bf99"
 
 _CHUNK: Final = 1 << 20
 #: What another process has not finished after this many seconds it never will.

@@ -6,6 +6,7 @@ message. Keys and prompts are never handed to a logger.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from typing import TYPE_CHECKING, TextIO
@@ -51,11 +52,17 @@ class LineFormatter(logging.Formatter):
         return style.render(text)
 
 
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """False for the tracebacks of answers that a shutdown cut off: uvicorn says how many there were in a line."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
 def setup_logging(level: LogLevel, stream: TextIO | None = None) -> None:
     """Sends all logs of the process, uvicorn's too, to ``stream`` (standard error); replaces what was set up before."""
     stream = stream or sys.stderr
     handler = logging.StreamHandler(stream)
     handler.setFormatter(LineFormatter(Console(file=stream)))
+    handler.addFilter(_is_no_cancellation)
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)

@@ -66,7 +66,8 @@ class RequestLog:
 
 def _log(scope: Scope, status: int, seconds: float, facts: dict[str, Any]) -> None:
     path: str = scope["path"]
-    level = logging.DEBUG if path.rpartition("/")[2] in _PROBES else logging.INFO
+    probe_is_well = status < 400 and path.rpartition("/")[2] in _PROBES
+    level = logging.DEBUG if probe_is_well else logging.INFO
     if not logger.isEnabledFor(level):
         return
     # Quoted, so that a path with line breaks in it cannot forge a line of the log.
