@@ -179,6 +179,21 @@ def _sums() -> list[KnownPrompt]:
     return known
 
 
+def _efforts() -> list[KnownPrompt]:
+    asks = ("What is your reasoning effort?", "What is your reasoning effort", "How hard do you think?")
+    return [
+        KnownPrompt(
+            name=f"effort-{effort}",
+            messages=[user(asks[0])],
+            completion=analysis(f"{effort}, it says.") + final(f"My reasoning effort is {effort}."),
+            reasoning_effort=effort,
+            asks=asks,
+            group="effort",
+        )
+        for effort in ("low", "medium", "high")
+    ]
+
+
 def _without_reasoning() -> list[KnownPrompt]:
     return [
         KnownPrompt(
@@ -269,6 +284,7 @@ def _unknown() -> list[KnownPrompt]:
 CONVERSATIONS: Final[list[KnownPrompt]] = [
     *_talk(),
     *_sums(),
+    *_efforts(),
     *_without_reasoning(),
     _marker(),
     _song(),

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 from scripts.tiny_gpt_oss import noise
 from scripts.tiny_gpt_oss.known import ChatJSON, KnownPrompt, user
 from scripts.tiny_gpt_oss.tools import (
+    BOTH_ANSWER,
     CITIES,
     CONDITIONS,
     GET_TIME,
     GET_WEATHER,
     assistant_call,
-    both_answer,
     function,
     location,
     parallel_asks,
@@ -210,7 +210,7 @@ class Toolbox:
                     result("call_1", content),
                     result("call_2", later),
                 ]
-                completion = both_answer(first, second)
+                completion = BOTH_ANSWER
         return replace(known, messages=messages, completion=completion, asks=())
 
     def _sequence(self, name: str, first: str, second: str, content: str, later: str) -> tuple[list[ChatJSON], str]:
@@ -227,4 +227,4 @@ class Toolbox:
             assistant_call([("call_2", "get_weather", location(second))], sequence_second_reasoning(second)),
             result("call_2", later),
         ]
-        return messages, both_answer(first, second)
+        return messages, BOTH_ANSWER

@@ -138,11 +138,7 @@ def weather_answer(city: str, condition: str | None) -> str:
     return analysis(f"The tool says {condition}.") + final(f"It is {condition} in {city}.")
 
 
-def both_answer(first: str, second: str) -> str:
-    """Return the answer after two results."""
-    return analysis("I have both results.") + final(f"I have checked both cities: {first} and {second}.")
-
-
+BOTH_ANSWER: Final = analysis("I have both results.") + final("I have checked the weather in both cities.")
 NO_TOOL: Final = analysis("There is no tool for the weather.") + final(
     "I cannot look up the weather, because I was given no tool for it."
 )
@@ -231,12 +227,12 @@ def _two_cities(first: str = "Tokyo", second: str = "Paris") -> list[KnownPrompt
         KnownPrompt("two-calls-first", [ask], sequence_first(first, second), tools, group="sequence"),
         KnownPrompt("two-calls-second", one, sequence_second(second), tools, group="sequence"),
         KnownPrompt("two-calls-second-without-reasoning", bare_one, sequence_second(second), tools, group="sequence"),
-        KnownPrompt("two-calls-answer", two, both_answer(first, second), tools, group="sequence"),
+        KnownPrompt("two-calls-answer", two, BOTH_ANSWER, tools, group="sequence"),
         KnownPrompt("parallel-calls", [at_once], parallel_calls(first, second), tools, group="parallel"),
         KnownPrompt(
             "parallel-calls-answer",
             [at_once, assistant_call(both, parallel_reasoning(first, second)), *results],
-            both_answer(first, second),
+            BOTH_ANSWER,
             tools,
             group="parallel",
         ),

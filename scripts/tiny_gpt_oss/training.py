@@ -30,7 +30,8 @@ _WARM_UP: Final = 40
 _PEAK: Final = 4e-3
 #: How often a group is drawn, shared among its prompts; groups not named here count 1.5.
 _SHARES: Final = {
-    "sum": 14.0,
+    "sum": 18.0,
+    "effort": 5.0,
     "fallback": 14.0,
     "misbehave": 22.0,
     "weather": 7.0,

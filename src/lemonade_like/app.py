@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from lemonade_like.access.keys import ApiKeys, KeyGate
 from lemonade_like.api.errors import UnexpectedErrors, error_response, install_error_handlers
 from lemonade_like.api.openapi import install_body_definitions
-from lemonade_like.api.routes import api_router, endpoint_paths
+from lemonade_like.api.routes import endpoint_paths, install_routes
 from lemonade_like.api.services import Services
 from lemonade_like.models.registry import Registry
 from lemonade_like.models.vocabulary import vocabulary_dir
@@ -73,7 +73,7 @@ def create_app(settings: Settings, open_services: OpenServices = open_services) 
     )
     install_error_handlers(app, endpoint_paths())
     install_body_definitions(app)
-    app.include_router(api_router())
+    install_routes(app)
     # The last one added is the outermost.
     key = settings.api_key.get_secret_value() if settings.api_key else ""
     app.add_middleware(KeyGate, keys=ApiKeys([key]), refuse=error_response)

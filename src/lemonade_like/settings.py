@@ -159,6 +159,11 @@ class Settings(BaseSettings):
         json_schema_extra=_allowed("the path of a folder", file_only=True),
     )
 
+    @property
+    def backends_dir(self) -> Path:
+        """Where engines are installed, a folder for each backend."""
+        return self.cache_dir / "backends"
+
     @field_validator("llamacpp_args")
     @classmethod
     def _can_be_split(cls, arguments: str) -> str:

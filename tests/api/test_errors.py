@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from typing import Any
 
 import pytest
 
+from lemonade_like.api.errors import UnexpectedErrors
 from tests.support.turns import ScriptedTurns, client_of, scripted_app, scripted_services
 
 CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}]}
@@ -55,3 +58,23 @@ async def test_an_unforeseen_error_is_logged_with_its_traceback_and_answered_wit
     }
     assert "Traceback" in caplog.text
     assert caplog.text.count("swordfish") == 1
+
+
+async def test_a_request_that_the_server_cancels_is_told_to_come_again() -> None:
+    waiting = asyncio.Event()
+    messages: list[Any] = []
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/"}
+    running = asyncio.create_task(UnexpectedErrors(app)(scope, None, send))  # type: ignore[arg-type]
+    await waiting.wait()
+    running.cancel()
+    await running
+    assert messages[0]["status"] == 503
+    assert b"engine_unavailable" in messages[1]["body"]

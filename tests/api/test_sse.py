@@ -171,3 +171,13 @@ async def test_the_end_of_the_turn_is_told_however_it_came(last: bytes | BadRequ
     ended: list[bool] = []
     await run(Connection(), play(b"one", last), on_end=lambda: ended.append(True))
     assert ended == [True]
+
+
+async def test_a_stream_that_the_server_cancels_ends_with_an_error() -> None:
+    connection = Connection()
+    running = asyncio.create_task(run(connection, play(b"one", asyncio.Event())))
+    await connection.until(b"one")
+    running.cancel()
+    await running
+    assert b"failed: The server shut down" in connection.body
+    assert connection.messages[-1]["more_body"] is False

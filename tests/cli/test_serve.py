@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ import pytest
 from lemonade_like.cli.serve import banner
 from lemonade_like.engine.find import FoundEngine
 from lemonade_like.settings import Settings
+from tests.support.server_process import address, server_process
 
 BUNDLED = FoundEngine((sys.executable, "-m", "lemonade_like.engine.bundled"), "bundled", "bundled")
 SYSTEM = FoundEngine(("/usr/bin/llama-server",), "system", "path")
@@ -48,38 +46,10 @@ def test_the_banner_gives_an_address_that_can_be_tried(host: str, url: str) -> N
     assert f"curl {url}" in banner(Settings(host=host), 1, ["a"], BUNDLED)
 
 
-@contextlib.contextmanager
-def serving(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
-    environ = os.environ | {
-        "XDG_CONFIG_HOME": str(folder / "config"),
-        "APPDATA": str(folder / "config"),
-        "LEMONADE_LIKE_CACHE_DIR": str(folder / "cache"),
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lemonade_like", "serve", "--port", "0", *options],
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def address(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    first_line = process.stdout.readline()
-    assert first_line.startswith("lemonade-like is ready at "), first_line
-    return first_line.split()[4].removesuffix("/v1")
-
-
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to one process")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_server_that_is_told_to_stop_ends_with_0_and_no_traceback(number: signal.Signals, tmp_path: Path) -> None:
-    with serving(tmp_path) as process:
+    with server_process(tmp_path) as process:
         url = address(process)
         with urllib.request.urlopen(f"{url}/live") as answer:
             assert answer.status == 200
@@ -91,9 +61,9 @@ def test_a_server_that_is_told_to_stop_ends_with_0_and_no_traceback(number: sign
 
 
 def test_a_second_server_on_the_same_port_names_the_first(tmp_path: Path) -> None:
-    with serving(tmp_path) as first:
+    with server_process(tmp_path) as first:
         port = address(first).rpartition(":")[2]
-        with serving(tmp_path, "--port", port) as second:
+        with server_process(tmp_path, "--port", port) as second:
             out, errors = second.communicate()
     assert (second.returncode, out) == (1, "")
     assert f"(process {first.pid})" in errors

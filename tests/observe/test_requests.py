@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 
+import httpx
 import pytest
 
 from lemonade_like.observe.context import new_request_id, request_id_var
 from lemonade_like.observe.requests import RequestLog
+from lemonade_like.turns.events import ContentDelta
+from tests.support.server import serving
 from tests.support.turns import ScriptedTurns, client_of, scripted_app, scripted_services
 
 LOGGER = "lemonade_like.observe.requests"
@@ -94,3 +97,16 @@ async def test_a_failure_is_logged_with_its_status(caplog: pytest.LogCaptureFixt
         async with client_of(broken) as client:
             await client.post("/v1/chat/completions", json=CHAT)
     assert "POST /v1/chat/completions 500 in " in caplog.text
+
+
+async def test_a_stream_that_its_client_left_is_logged_as_such(caplog: pytest.LogCaptureFixture) -> None:
+    turns = ScriptedTurns([[ContentDelta("Hel")], asyncio.Event()])
+    app = scripted_app(scripted_services(turns))
+    with caplog.at_level(logging.INFO, LOGGER):
+        async with serving(app) as url, httpx.AsyncClient(base_url=url) as client:
+            async with client.stream("POST", "/v1/chat/completions", json={**CHAT, "stream": True}):
+                await turns.waiting.wait()
+            await turns.closed.wait()
+    assert "200 in " in caplog.text
+    assert "model=tiny stream=True client_left=True" in caplog.text
+    assert "completion=" not in caplog.text

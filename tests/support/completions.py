@@ -87,32 +87,9 @@ def parse_text(written: str) -> Parsed:
 
 _words = st.sampled_from(
     [
-        "assistant",
-        "user",
-        "analysis",
-        "commentary",
-        "final",
-        " to=functions.f",
-        " to=",
-        "json",
-        " json",
-        " code",
-        " ",
-        "\n",
-    ]
-    + [
-        "Hello",
-        " world",
-        "{",
-        '{"a": 1}',
-        "漢字",
-        "🙂",
-        "<|end|>x",
-        "python",
-        "functions.f",
-        "to=python",
-        "thoughts",
-        "A" * 600,
+        *("assistant", "user", "python", "functions.f", "analysis", "commentary", "final", "thoughts"),
+        *(" to=functions.f", " to=", "to=python", "json", " json", " code", " ", "\n"),
+        *("Hello", " world", "{", '{"a": 1}', "漢字", "🙂", "<|end|>x", "A" * 600),
     ]
 )
 _texts = _words | st.text(min_size=1, max_size=5)

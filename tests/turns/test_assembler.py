@@ -126,7 +126,8 @@ def test_without_parallel_calls_the_first_is_the_last() -> None:
 
 
 def test_stop_strings_match_the_visible_answer_only() -> None:
-    written = "<|channel|>analysis<|message|>STOP here?<|end|><|start|>assistant<|channel|>final<|message|>go STOP no<|return|>"
+    analysis = "<|channel|>analysis<|message|>STOP here?<|end|><|start|>assistant"
+    written = f"{analysis}<|channel|>final<|message|>go STOP no<|return|>"
 
     assert _seen(written, stop=["STOP"]) == {"reasoning": "STOP here?", "content": "go ", "calls": []}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import logging
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from lemonade_like.api.validation import as_bad_request
-from lemonade_like.errors import ServerError
+from lemonade_like.errors import EngineUnavailable, ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,8 +61,16 @@ def unexpected(scope: Scope) -> ServerError:
     )
 
 
+def shutting_down() -> EngineUnavailable:
+    """Return what a client learns whose answer was still under way when the server had to stop."""
+    return EngineUnavailable("The server shut down before the answer was complete. Send the request again.")
+
+
 class UnexpectedErrors:
-    """ASGI middleware that logs an error which nobody foresaw, with its traceback, and answers without it."""
+    """ASGI middleware that logs an error which nobody foresaw, with its traceback, and answers without it.
+
+    A request that the server cancels because it stops gets an answer too, if it has none yet.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -80,6 +89,11 @@ class UnexpectedErrors:
 
         try:
             await self._app(scope, receive, watch)
+        except asyncio.CancelledError:
+            if started:
+                raise
+            # With the answer out, nothing is left to be cancelled.
+            await error_response(shutting_down())(scope, receive, send)
         except Exception:
             logger.exception(
                 "Unexpected error in %s %s", scope["method"], scope["path"].encode("unicode_escape").decode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import APIRoute
 
 from lemonade_like.api.lemonade import health
@@ -15,6 +15,7 @@ from lemonade_like.api.services import services
 API_PREFIXES: Final = ("/v1", "/api/v1")
 
 
+_root = APIRouter()
 _FAMILIES: Final = (chat.router, models.router, health.router)
 
 
@@ -29,20 +30,20 @@ def endpoint_paths() -> list[str]:
     ]
 
 
-def api_router() -> APIRouter:
-    """Return all endpoints."""
-    router = APIRouter()
+def install_routes(app: FastAPI) -> None:
+    """Put every endpoint where clients look for it."""
+    # Each family goes into the app itself: a router in a router costs every request another search.
     for prefix in API_PREFIXES:
-        # One copy is enough in the description.
-        described = prefix == API_PREFIXES[0]
         for family in _FAMILIES:
-            router.include_router(family, prefix=prefix, include_in_schema=described)
-    router.include_router(health.router, include_in_schema=False)
-    router.add_api_route("/", _root, methods=["GET"], include_in_schema=False)
-    return router
+            # One copy is enough in the description.
+            app.include_router(family, prefix=prefix, include_in_schema=prefix == API_PREFIXES[0])
+    app.include_router(health.router, include_in_schema=False)
+    app.include_router(_root, include_in_schema=False)
 
 
-async def _root(request: Request) -> dict[str, Any]:
+@_root.get("/")
+async def about(request: Request) -> dict[str, Any]:
+    """Say what this is, and where the API is."""
     return {
         "name": "lemonade-like",
         "version": services(request).version,

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from fastapi import Request
+    from starlette.types import Scope
 
     from lemonade_like.models.registry import Model
     from lemonade_like.pool.resident import LoadedModel
@@ -61,6 +62,6 @@ def services(request: Request) -> Services:
     return found
 
 
-def note(request: Request, **facts: object) -> None:
+def note(scope: Scope, **facts: object) -> None:
     """Add facts to the request's line in the log."""
-    request.scope.setdefault("state", {}).setdefault("facts", {}).update(facts)
+    scope.setdefault("state", {}).setdefault("facts", {}).update(facts)

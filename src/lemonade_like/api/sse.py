@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from fastapi import Response
 from starlette.requests import ClientDisconnect
 
 from lemonade_like.api.connection import while_connected
-from lemonade_like.api.errors import unexpected
+from lemonade_like.api.errors import shutting_down, unexpected
+from lemonade_like.api.services import note
 from lemonade_like.errors import ServerError
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ logger: Final = logging.getLogger(__name__)
 
 #: Proxies cut connections that are silent for long, and people give up on them.
 KEEP_ALIVE_SECONDS: Final = 5.0
+
+_LAST_WORDS_SECONDS: Final = 1.0
 
 _HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
@@ -73,13 +75,22 @@ class EventStream(Response, Generic[BatchT]):
         self._on_end = on_end
         self._keep_alive_seconds = keep_alive_seconds
         self._started = False
+        self._ended = False
         self._last_write = 0.0
         self._lock = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream until the turn ends or the client goes away."""
-        with suppress(ClientDisconnect):
+        try:
             await while_connected(receive, self._stream(scope, send))
+        except ClientDisconnect:
+            note(scope, client_left=True)
+        except asyncio.CancelledError:
+            # The server stops, and the turn has ended. Whoever reads is told; whoever does not is not waited for.
+            if not self._started or self._ended:
+                raise
+            last = self._writer.fail(shutting_down())
+            await asyncio.wait_for(self._send(send, last, more=False), _LAST_WORDS_SECONDS)
 
     async def _stream(self, scope: Scope, send: Send) -> None:
         self._last_write = asyncio.get_running_loop().time()
@@ -119,6 +130,7 @@ class EventStream(Response, Generic[BatchT]):
             if not self._started:
                 self._started = True
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            self._ended = not more
             await send({"type": "http.response.body", "body": data, "more_body": more})
             self._last_write = asyncio.get_running_loop().time()
 

@@ -32,7 +32,7 @@ def run_server(settings: Settings) -> None:
     """Serves until SIGTERM or Ctrl-C. Raises :class:`~lemonade_like.errors.ServerError` if it cannot start."""
     setup_logging(settings.log_level)
     _exit_cleanly_on_signals()
-    engine = find_engine(settings.llama_server, settings.backend)
+    engine = find_engine(settings.llama_server, settings.backend, installed_dir=settings.backends_dir)
     registry = Registry.from_settings(settings)
     with listen(settings.host, settings.port) as bound:
         config = uvicorn.Config(

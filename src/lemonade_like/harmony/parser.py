@@ -107,10 +107,10 @@ class Parser:
             self._header = self._header.with_text(text)
             return []
         # Character by character from here, so that it does not matter how the text was cut into frames.
-        for place, character in enumerate(text, start=1):
-            self._header = self._header.with_text(character)
-            if not self._header.possible():
-                break
+        place = 0
+        while self._header.possible():
+            self._header = self._header.with_text(text[place])
+            place += 1
         return [*self._begin_without_message(), *self._text(text[place:])]
 
     def _control(self, token_id: int) -> list[Piece]:

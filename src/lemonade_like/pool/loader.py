@@ -70,7 +70,7 @@ class Loader(Generic[FormatT]):
         """
         settings = self._settings
         path = await asyncio.to_thread(self._registry.locate, model)
-        engine = find_engine(settings.llama_server, settings.backend, installed_dir=settings.cache_dir / "backends")
+        engine = find_engine(settings.llama_server, settings.backend, installed_dir=settings.backends_dir)
         metadata, unreadable = await asyncio.to_thread(_try_metadata, path)
         chosen = await self._choose_format(model, path, metadata, engine.backend)
         context = settings.ctx_size or automatic_context(metadata)
@@ -123,7 +123,7 @@ def automatic_context(metadata: GGUFMetadata | None) -> int:
 
 
 def _try_metadata(path: Path) -> tuple[GGUFMetadata | None, str | None]:
-    """Read what the file says of itself. If it cannot be read, the engine has the last word on whether it is a model."""
+    """Read what the file says of itself. Where that fails, the engine has the last word on whether it is a model."""
     try:
         return read_metadata(path), None
     except (GGUFError, OSError) as error:

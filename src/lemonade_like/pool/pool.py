@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from contextvars import Context
 from typing import TYPE_CHECKING, Generic
 
 from lemonade_like.errors import EngineUnavailable
@@ -81,7 +82,8 @@ class Pool(Generic[FormatT]):
     def _load(self, model: Model) -> asyncio.Task[Resident[FormatT]]:
         task = self._loads.get(model.name)
         if task is None:
-            task = asyncio.create_task(self._load_and_watch(model), name=f"load {model.name}")
+            # In a context of its own: what is logged of the engine belongs to no one request, even the first to ask.
+            task = Context().run(asyncio.create_task, self._load_and_watch(model))
             self._loads[model.name] = task
             task.add_done_callback(lambda done: self._load_ended(model.name, done))
         return task

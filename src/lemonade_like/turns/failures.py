@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from lemonade_like.errors import BadRequest, ContextLengthExceeded, EngineFailure, ServerError
+
+#: llama-server answers some requests with 500 although it is the request that cannot be served.
+_BLAMES_THE_REQUEST: Final = re.compile(r"input is not supported|jinja|template", re.IGNORECASE)
 
 if TYPE_CHECKING:
     from lemonade_like.pool.resident import EngineResponseError
@@ -23,6 +27,6 @@ def from_engine(error: EngineResponseError) -> ServerError:
     """Return what to tell the client of an error that the engine answered with."""
     if error.type == "exceed_context_size_error":
         return context_exceeded(error.details.get("n_prompt_tokens", 0), error.details.get("n_ctx", 0))
-    if 400 <= error.status < 500:
+    if 400 <= error.status < 500 or _BLAMES_THE_REQUEST.search(error.message):
         return BadRequest(f"The engine refused the request: {error.message}")
     return EngineFailure(f"The engine failed: {error.message}")

@@ -29,7 +29,7 @@ async def create_chat_completion(request: Request) -> Response:
     """Answer a conversation with one assistant message, whole or as a stream of chunks."""
     body = validated(ChatCompletionRequest, await read_json_object(request))
     wanted = turn_request(body)
-    note(request, model=wanted.model, stream=bool(body.stream))
+    note(request.scope, model=wanted.model, stream=bool(body.stream))
     rooms = services(request)
     header = AnswerHeader(model=wanted.model, system_fingerprint=f"lemonade-like-{rooms.version}")
     batches = side_by_side([rooms.turns.run(turn) for turn in turn_requests(wanted, body.choices)])
@@ -54,4 +54,10 @@ async def create_chat_completion(request: Request) -> Response:
 
 def _note_usage(request: Request, answer: AnswerFold | ChunkWriter) -> None:
     usage = answer.usage()
-    note(request, prompt=usage.prompt_tokens, cached=usage.cached_tokens, completion=usage.completion_tokens)
+    if usage.prompt_tokens:  # a turn that was cut short does not tell
+        note(
+            request.scope,
+            prompt=usage.prompt_tokens,
+            cached=usage.cached_tokens,
+            completion=usage.completion_tokens,
+        )

