@@ -32,15 +32,26 @@ class Reference:
         messages: Sequence[Message],
     ) -> list[int]:
         """The prompt for an assistant's answer; ``messages`` are those after system and developer."""
-        system = library.SystemContent.new().with_reasoning_effort(library.ReasoningEffort(effort.capitalize()))
-        if date:
-            system = system.with_conversation_start_date(date)
-        rendered = [library.Message.from_role_and_content(library.Role.SYSTEM, system)]
-        if instructions or tools:
-            rendered.append(_developer(instructions, tools))
-        conversation = library.Conversation.from_messages([*rendered, *map(_message, messages)])
         return self._encoding.render_conversation_for_completion(
-            conversation, library.Role.ASSISTANT, library.RenderConversationConfig(auto_drop_analysis=False)
+            _conversation(effort, date, instructions, tools, messages),
+            library.Role.ASSISTANT,
+            library.RenderConversationConfig(auto_drop_analysis=False),
+        )
+
+    def training_ids(
+        self,
+        effort: str,
+        date: str | None,
+        instructions: str,
+        tools: Sequence[FunctionTool],
+        messages: Sequence[Message],
+        *,
+        drop_analysis: bool = False,
+    ) -> list[int]:
+        """A finished conversation; ``messages`` are those after system and developer."""
+        return self._encoding.render_conversation_for_training(
+            _conversation(effort, date, instructions, tools, messages),
+            library.RenderConversationConfig(auto_drop_analysis=drop_analysis),
         )
 
     def message_ids(self, message: Message) -> list[int]:
@@ -63,6 +74,18 @@ class Reference:
     def decode(self, ids: Sequence[int]) -> str:
         """The ids as text, control tokens spelled out."""
         return self._encoding.decode(ids)
+
+
+def _conversation(
+    effort: str, date: str | None, instructions: str, tools: Sequence[FunctionTool], messages: Sequence[Message]
+) -> library.Conversation:
+    system = library.SystemContent.new().with_reasoning_effort(library.ReasoningEffort(effort.capitalize()))
+    if date:
+        system = system.with_conversation_start_date(date)
+    rendered = [library.Message.from_role_and_content(library.Role.SYSTEM, system)]
+    if instructions or tools:
+        rendered.append(_developer(instructions, tools))
+    return library.Conversation.from_messages([*rendered, *map(_message, messages)])
 
 
 def _developer(instructions: str, tools: Sequence[FunctionTool]) -> library.Message:

@@ -86,12 +86,17 @@ class HarmonyConversation:
 
 
 def build_conversation(
-    chat: Sequence[ChatMessage], system: SystemMessage, tools: Sequence[FunctionTool] = ()
+    chat: Sequence[ChatMessage],
+    system: SystemMessage,
+    tools: Sequence[FunctionTool] = (),
+    *,
+    keep_all_reasoning: bool = False,
 ) -> HarmonyConversation:
     """Return the Harmony messages of a chat.
 
     Leading system and developer messages become one developer message, which the tools follow; later ones stay in
-    place. A trailing assistant message is continued, not answered.
+    place. A trailing assistant message is continued, not answered. With ``keep_all_reasoning`` no reasoning is
+    dropped: a model is never shown that, but it may be trained on it.
 
     Raises:
         ConversationError: reasoning on a role that cannot reason, media on a model that reads text only, a tool
@@ -110,7 +115,7 @@ def build_conversation(
 
     opening = Opening("final") if system.effort == "none" and not tools else Opening()
     names: dict[str, str] = {}
-    last_answer = _last_final_answer(chat)
+    last_answer = 0 if keep_all_reasoning else _last_final_answer(chat)
     for place, message in enumerate(chat[leading:], start=leading):
         if message.role == "assistant":
             written = list(_assistant(message, keep_reasoning=place >= last_answer))
