@@ -19,7 +19,7 @@ from lemonade_like.cli.reading import InputError, named, read_text
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony import tokens
 from lemonade_like.harmony.completion import parts_of
-from lemonade_like.harmony.conversation import EFFORTS, ConversationError, build_conversation
+from lemonade_like.harmony.conversation import EFFORTS, ConversationError
 from lemonade_like.harmony.prompt import training_messages
 from lemonade_like.harmony.renderer import Renderer
 from lemonade_like.library import BundledEncoding
@@ -57,15 +57,18 @@ def render_request(
         InputError, OSError: the file cannot be read, or is no request.
         BadRequest: the server would refuse the request.
     """
-    today = _date(day)
     if reasoning_level is not None and reasoning_level not in EFFORTS:
         raise SettingsError(
             f"{reasoning_level!r} is no value for --reasoning-level.\nIt must be one of {', '.join(EFFORTS)}."
         )
-    request = turn_request(validated(ChatCompletionRequest, _body(source)))
+    current_date = _date(day)
+    body = _body(source)
+    if day is None and isinstance(body.get("current_date"), str):
+        current_date = body["current_date"]
+    request = turn_request(validated(ChatCompletionRequest, body))
     if reasoning_level is not None:
         request = replace(request, reasoning_effort=reasoning_level)
-    chosen = plan(request, default_effort=settings.reasoning_level, today=today)
+    chosen = plan(request, default_effort=settings.reasoning_level, current_date=current_date)
     encoder = BundledEncoding(settings.cache_dir)
     renderer = Renderer(encoder)
     if training:
@@ -93,9 +96,9 @@ def coloured(ids: Sequence[int], encoder: Encoder) -> Text:
     return shown
 
 
-def _date(day: str | None) -> date:
+def _date(day: str | None) -> str:
     try:
-        return date.fromisoformat(day) if day is not None else date.today()
+        return (date.fromisoformat(day) if day is not None else date.today()).isoformat()
     except ValueError:
         raise SettingsError(f"{day!r} is no value for --date.\nIt must be a date such as 2026-01-31.") from None
 
@@ -119,10 +122,10 @@ def _body(source: str) -> dict[str, Any]:
 def _training_ids(request: TurnRequest, chosen: Plan, renderer: Renderer, *, keep_analysis: bool) -> list[int]:
     tools = request.tools if chosen.tools else ()
     try:
-        conversation = build_conversation(request.messages, chosen.system, tools, keep_all_reasoning=keep_analysis)
+        messages = training_messages(request.messages, chosen.system, tools, keep_analysis=keep_analysis)
     except ConversationError as error:
         raise BadRequest(str(error), param=error.param) from error
-    return renderer.render_messages(training_messages(request.messages, conversation))
+    return renderer.render_messages(messages)
 
 
 def _show(ids: list[int], encoder: Encoder, form: str | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from lemonade_like.harmony.messages import ChatMessage, FunctionTool, MediaPart, Message
+from lemonade_like.harmony.messages import ChatMessage, FunctionTool, MediaPart, Message, Verbatim
 from lemonade_like.harmony.typescript import parameters_type
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Opening:
 class HarmonyConversation:
     """Whole messages, and the opening of the one that the model writes next."""
 
-    messages: tuple[Message, ...]
+    messages: tuple[Message | Verbatim, ...]
     opening: Opening = Opening()
 
 
@@ -89,14 +89,19 @@ def build_conversation(
     chat: Sequence[ChatMessage],
     system: SystemMessage,
     tools: Sequence[FunctionTool] = (),
+    generated: Mapping[int, Verbatim] | None = None,
     *,
+    finished: bool = False,
     keep_all_reasoning: bool = False,
 ) -> HarmonyConversation:
     """Return the Harmony messages of a chat.
 
     Leading system and developer messages become one developer message, which the tools follow; later ones stay in
-    place. A trailing assistant message is continued, not answered. With ``keep_all_reasoning`` no reasoning is
-    dropped: a model is never shown that, but it may be trained on it.
+    place. A trailing assistant message is continued, not answered. ``generated`` has, by their place in the chat, the
+    assistant messages whose own ids are known; they are replayed as long as their reasoning is to be seen.
+
+    For training, ``finished`` makes a trailing assistant message a whole one too, and ``keep_all_reasoning`` drops no
+    reasoning.
 
     Raises:
         ConversationError: reasoning on a role that cannot reason, media on a model that reads text only, a tool
@@ -108,7 +113,7 @@ def build_conversation(
         leading += 1
     instructions = "\n\n".join(message.text for message in chat[:leading] if message.text)
 
-    messages = [Message("system", system.text(with_function_tools=bool(tools)))]
+    messages: list[Message | Verbatim] = [Message("system", system.text(with_function_tools=bool(tools)))]
     developer = developer_text(instructions, tools)
     if developer:
         messages.append(Message("developer", developer))
@@ -118,9 +123,12 @@ def build_conversation(
     last_answer = 0 if keep_all_reasoning else _last_final_answer(chat)
     for place, message in enumerate(chat[leading:], start=leading):
         if message.role == "assistant":
-            written = list(_assistant(message, keep_reasoning=place >= last_answer))
             names.update((call.id, call.name) for call in message.tool_calls)
-            if place == len(chat) - 1 and not message.tool_calls and written:
+            if generated and place in generated and place >= last_answer:
+                messages.append(generated[place])
+                continue
+            written = list(_assistant(message, keep_reasoning=place >= last_answer))
+            if place == len(chat) - 1 and not message.tool_calls and written and not finished:
                 *written, unfinished = written
                 opening = Opening(unfinished.channel, unfinished.content)
             messages += written

@@ -127,7 +127,7 @@ class PromptBuilder:
         chat, system, tools = self._prepare(messages, overrides)
         conversation = build_conversation(chat, system, tools)
         prompt = self._renderer.render_for_completion(conversation)
-        return BuiltPrompt(prompt.ids, self._encoder.decode(prompt.ids), conversation.messages, prompt.opening)
+        return BuiltPrompt(prompt.ids, self._encoder.decode(prompt.ids), _messages(conversation), prompt.opening)
 
     def build_for_training(
         self, messages: Sequence[Any], *, keep_analysis: bool = False, **overrides: Unpack[PromptSettings]
@@ -146,8 +146,7 @@ class PromptBuilder:
         Args and errors are those of :meth:`build`.
         """
         chat, system, tools = self._prepare(messages, overrides)
-        conversation = build_conversation(chat, system, tools, keep_all_reasoning=keep_analysis)
-        finished = training_messages(chat, conversation)
+        finished = training_messages(chat, system, tools, keep_analysis=keep_analysis)
         ids = self._renderer.render_messages(finished)
         return BuiltPrompt(ids, self._encoder.decode(ids), finished)
 
@@ -187,17 +186,24 @@ class PromptBuilder:
             ) from None
 
 
-def training_messages(chat: Sequence[ChatMessage], conversation: HarmonyConversation) -> tuple[Message, ...]:
-    """Return the messages of a conversation with its last one finished: what a model would have written, to the end."""
-    messages = list(conversation.messages)
-    opening = conversation.opening
-    last = chat[-1] if chat else None
-    begun = last is not None and last.role == "assistant" and opening.body in (last.text, last.reasoning)
-    if begun and opening.body and opening.channel is not None:
-        messages.append(Message("assistant", opening.body, channel=opening.channel))
-    if messages[-1].role == "assistant" and messages[-1].channel == "final":
-        messages[-1] = replace(messages[-1], end="<|return|>")
-    return tuple(messages)
+def training_messages(
+    chat: Sequence[ChatMessage], system: SystemMessage, tools: Sequence[FunctionTool], *, keep_analysis: bool
+) -> tuple[Message, ...]:
+    """Return the messages of a finished conversation, the last one as the model is to write it, to its end.
+
+    Raises:
+        ConversationError: the chat cannot be said in Harmony.
+    """
+    conversation = build_conversation(chat, system, tools, finished=True, keep_all_reasoning=keep_analysis)
+    *before, last = _messages(conversation)
+    if last.role == "assistant" and last.channel == "final":
+        last = replace(last, end="<|return|>")
+    return (*before, last)
+
+
+def _messages(conversation: HarmonyConversation) -> tuple[Message, ...]:
+    # Only a server, which remembers what was generated, has messages that are known by their ids alone.
+    return tuple(message for message in conversation.messages if isinstance(message, Message))
 
 
 def _as_they_are(messages: Sequence[Any], tools: Sequence[Any]) -> tuple[Sequence[ChatMessage], Sequence[FunctionTool]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -18,19 +17,23 @@ from lemonade_like.harmony.conversation import (
     SystemMessage,
     build_conversation,
 )
+from lemonade_like.harmony.messages import Verbatim
 from lemonade_like.harmony.parser import Parser
 from lemonade_like.turns.assembler import Assembler
+from lemonade_like.turns.call_ids import new_call_id
 from lemonade_like.turns.events import Event, Finish, FinishReason, Progress, Usage
 from lemonade_like.turns.failures import context_exceeded
 from lemonade_like.turns.payload import completion_payload
+from lemonade_like.turns.transcript import Recording
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator, Iterable, Mapping
     from datetime import date
 
     from lemonade_like.harmony.renderer import Prompt, Renderer
     from lemonade_like.pool.resident import Lease
     from lemonade_like.turns.formats import HarmonyFormat
+    from lemonade_like.turns.memory import ReasoningMemory, Remembered
     from lemonade_like.turns.request import TurnRequest
 
 _logger = logging.getLogger("lemonade_like.turns")
@@ -48,7 +51,7 @@ class Plan:
     grammar: str | None
 
 
-def plan(request: TurnRequest, *, default_effort: Effort, today: date) -> Plan:
+def plan(request: TurnRequest, *, default_effort: Effort, current_date: str) -> Plan:
     """Decide effort, tools and grammar. Raises ``BadRequest`` for an effort that nobody knows."""
     effort = default_effort
     if request.reasoning_effort is not None:
@@ -65,21 +68,25 @@ def plan(request: TurnRequest, *, default_effort: Effort, today: date) -> Plan:
         skeleton = grammar.call_required([tool.name for tool in request.tools], reasoning=effort != "none")
     elif offered and effort == "none":
         skeleton = grammar.no_reasoning()
-    return Plan(SystemMessage(effort, today.isoformat()), offered, skeleton)
+    return Plan(SystemMessage(effort, current_date), offered, skeleton)
 
 
-async def render(request: TurnRequest, chosen: Plan, renderer: Renderer) -> Prompt:
+async def render(
+    request: TurnRequest, chosen: Plan, renderer: Renderer, recalled: Mapping[int, Remembered] | None = None
+) -> Prompt:
     """Return the prompt's ids. Raises ``BadRequest`` for a chat that cannot be said in Harmony."""
     tools = request.tools if chosen.tools else ()
+    generated = {place: Verbatim(tuple(turn.ids)) for place, turn in (recalled or {}).items()}
 
     def work() -> Prompt:
-        return renderer.render_for_completion(build_conversation(request.messages, chosen.system, tools))
+        return renderer.render_for_completion(build_conversation(request.messages, chosen.system, tools, generated))
 
     try:
         if sum(len(message.text) for message in request.messages) > _LONG_CHAT:
             return await asyncio.to_thread(work)
         return work()
     except ConversationError as error:
+        _logger.debug("Error with Harmony formatting: %s", error)
         raise BadRequest(str(error), param=error.param) from error
 
 
@@ -88,12 +95,15 @@ async def harmony_turn(
     lease: Lease[HarmonyFormat],
     renderer: Renderer,
     *,
+    memory: ReasoningMemory,
     default_effort: Effort,
     today: date,
 ) -> AsyncGenerator[list[Event], None]:
     """Run the turn; yields the events of each network read, and ``Finish`` last."""
-    chosen = plan(request, default_effort=default_effort, today=today)
-    prompt = await render(request, chosen, renderer)
+    recalled = memory.recall(request.owner, lease.model.name, request.messages)
+    day = next((turn.current_date for turn in recalled.values()), today.isoformat())
+    chosen = plan(request, default_effort=default_effort, current_date=day)
+    prompt = await render(request, chosen, renderer, recalled)
     if len(prompt.ids) >= lease.context_length:
         raise context_exceeded(len(prompt.ids), lease.context_length)
     _logger.debug(
@@ -110,7 +120,9 @@ async def harmony_turn(
         max_tokens=-1 if request.max_tokens is None else request.max_tokens,
         grammar=chosen.grammar,
     )
-    reader = TurnReader(request, prompt)
+    # What continues a message that the client began is not the whole of it.
+    recording = Recording(renderer.encoder) if chosen.tools and prompt.opening.channel is None else None
+    reader = TurnReader(request, prompt, recording)
     async with aclosing(lease.engine.stream_completion(payload)) as stream:
         async for frames in stream:
             events = reader.read(frames)
@@ -118,16 +130,20 @@ async def harmony_turn(
                 yield events
             if reader.done:
                 break
-    yield reader.finish()
+    last = reader.finish()
+    if recording is not None and (turn := recording.remembered(day)):
+        memory.remember(request.owner, lease.model.name, turn)
+    yield last
 
 
 class TurnReader:
-    """Frames of ``/completion`` to events. Keeps the turn's counts."""
+    """Frames of ``/completion`` to events. Keeps the turn's counts; a ``recording`` is told all of it."""
 
-    def __init__(self, request: TurnRequest, prompt: Prompt) -> None:
+    def __init__(self, request: TurnRequest, prompt: Prompt, recording: Recording | None = None) -> None:
+        self._recording = recording
         self._parser = Parser(prompt.opening)
         self._assembler = Assembler(
-            new_call_id=_new_call_id,
+            new_call_id=new_call_id,
             opening=prompt.opening,
             declared=frozenset(tool.name for tool in request.tools),
             calls_allowed=request.tool_choice != "none",
@@ -145,17 +161,24 @@ class TurnReader:
     def read(self, frames: Iterable[dict[str, Any]]) -> list[Event]:
         """Return the events that these frames make."""
         events: list[Event] = []
-        assembler, usage = self._assembler, self._usage
+        parser, assembler, usage, recording = self._parser, self._assembler, self._usage, self._recording
         for frame in frames:
             progress = frame.get("prompt_progress")
             if progress is not None:
                 # Its "tokens" are no tokens of the answer.
-                usage.cached_tokens = progress["cache"]
-                events.append(Progress("prefill", progress["processed"], progress["total"]))
+                usage.cached_tokens = progress.get("cache", 0)
+                events.append(Progress("prefill", progress.get("processed", 0), progress.get("total", 0)))
                 continue
+            ids, text = frame.get("tokens", ()), frame.get("content", "")
             predicted = frame.get("tokens_predicted", usage.completion_tokens)
             was_reasoning = assembler.reasoning
-            events += assembler.add(self._parser.feed(frame["tokens"], frame["content"]))
+            before = len(events)
+            if not parser.feed_body(ids, text):
+                events += assembler.add(parser.feed(ids, text))
+            elif text:
+                assembler.add_body(text, events)
+            if recording is not None:
+                recording.add(ids, text, predicted, events[before:])
             if was_reasoning and assembler.reasoning:
                 # Ids may be missing from the stream, but the count is not: it says how many they were.
                 usage.reasoning_tokens += predicted - usage.completion_tokens
@@ -172,9 +195,11 @@ class TurnReader:
         events += self._assembler.finish()
         timings = self._final.get("timings", {})
         self._usage.cached_tokens = timings.get("cache_n", self._usage.cached_tokens)
-        recovered = dict(self._parser.recovered)
+        recovered = dict(self._parser.recovered + self._assembler.hidden)
         if recovered:
             _logger.debug("malformed output was mended: %s", recovered)
+            if self._recording is not None:
+                self._recording.spoil()
         events.append(Finish(self._reason(), self._usage, timings, recovered, self._assembler.stop_string))
         return events
 
@@ -182,7 +207,3 @@ class TurnReader:
         if self._final.get("stop_type") == "limit" and not self._assembler.done:
             return "length"
         return "tool_calls" if self._assembler.calls else "stop"
-
-
-def _new_call_id() -> str:
-    return f"call_{secrets.token_urlsafe(18)}"

@@ -32,7 +32,8 @@ class TurnRequest:
 
     ``model`` is the name that the client used. ``max_tokens`` bounds what is generated, reasoning included; ``None``
     is up to the context. ``stop`` strings match the visible answer only. ``reasoning_effort`` is the client's own
-    word for it (``low``, ``thorough``, …), checked by the turn.
+    word for it (``low``, ``thorough``, …), checked by the turn. ``owner`` tells clients apart: what is remembered of
+    one is not seen by another.
     """
 
     model: str
@@ -44,3 +45,4 @@ class TurnRequest:
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     reasoning_effort: str | None = None
+    owner: str = ""

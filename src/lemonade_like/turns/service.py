@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from lemonade_like.errors import ServerError
 from lemonade_like.pool.resident import EngineConnectionLost, EngineResponseError
 from lemonade_like.turns.events import Event, Progress
 from lemonade_like.turns.failures import from_engine
 from lemonade_like.turns.harmony_turn import harmony_turn
 from lemonade_like.turns.jinja_turn import jinja_turn
+from lemonade_like.turns.memory import ReasoningMemory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -24,14 +23,17 @@ if TYPE_CHECKING:
     from lemonade_like.turns.formats import HarmonyFormat
     from lemonade_like.turns.request import TurnRequest
 
-_logger = logging.getLogger("lemonade_like.turns")
-
 
 @dataclass(frozen=True)
 class TurnOptions:
-    """What holds for all turns. ``today`` gives the date that the system message names."""
+    """What holds for all turns.
+
+    ``today`` gives the date that the system message names. ``reasoning_memory_bytes`` is what the reasoning before tool
+    calls may take; 0 remembers none.
+    """
 
     default_effort: Effort = "medium"
+    reasoning_memory_bytes: int = 64 << 20
     today: Callable[[], date] = date.today
 
 
@@ -41,6 +43,7 @@ class Turns:
     def __init__(self, pool: Pool[HarmonyFormat], options: TurnOptions) -> None:
         self._pool = pool
         self._options = options
+        self._memory = ReasoningMemory(options.reasoning_memory_bytes)
 
     async def run(self, request: TurnRequest) -> AsyncGenerator[list[Event], None]:
         """Run a turn; yields its events in batches, one for each network read of the engine.
@@ -57,12 +60,10 @@ class Turns:
                 async with aclosing(self._turn(request, lease)) as events:
                     async for batch in events:
                         yield batch
-            except (ServerError, EngineResponseError, EngineConnectionLost) as error:
-                if lease.prompt_format is not None:
-                    _logger.debug("Error with Harmony formatting: %s", error)
-                if isinstance(error, ServerError):
-                    raise
-                raise await _explained(error, lease) from error
+            except EngineResponseError as error:
+                raise from_engine(error) from error
+            except EngineConnectionLost as error:
+                raise await lease.explain(error) from error
 
     def _turn(self, request: TurnRequest, lease: Lease[HarmonyFormat]) -> AsyncGenerator[list[Event], None]:
         if lease.prompt_format is None:
@@ -71,10 +72,7 @@ class Turns:
             request,
             lease,
             lease.prompt_format.renderer,
+            memory=self._memory,
             default_effort=self._options.default_effort,
             today=self._options.today(),
         )
-
-
-async def _explained(error: EngineResponseError | EngineConnectionLost, lease: Lease[HarmonyFormat]) -> ServerError:
-    return from_engine(error) if isinstance(error, EngineResponseError) else await lease.explain(error)
