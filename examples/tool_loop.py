@@ -48,6 +48,8 @@ for _ in range(10):  # a model may go on for ever; a program should not
         print("Answer:", message.content)
         break
     for call in message.tool_calls:
+        if call.type != "function":
+            continue
         try:
             result = FUNCTIONS[call.function.name](**json.loads(call.function.arguments))
         except (KeyError, TypeError, ValueError) as error:

@@ -1,7 +1,8 @@
 """``generate``: asks a running server, and gives back the answer, the reasoning and the commentary apart.
 
-It speaks OpenAI's chat completions over HTTP, so it works against any such server; what only this one tells (the raw
-channel messages, asked for with ``"include": ["harmony"]``) is used where it is there.
+It speaks OpenAI's chat completions over HTTP, so it works against any such server that lets fields pass which it does
+not know. What only this one tells (the raw channel messages, asked for with ``"include": ["harmony"]``) is used where
+it is there.
 """
 
 from __future__ import annotations

@@ -54,6 +54,14 @@ def test_a_number_that_is_no_id_is_named(encoder: HarmonyEncoding, number: objec
         parts_of([5, number], encoder)  # type: ignore[list-item]
 
 
+def test_the_numbers_of_an_array_are_ids(encoder: HarmonyEncoding) -> None:
+    class Number:
+        def __index__(self) -> int:
+            return tokens.END
+
+    assert parts_of([Number()], encoder) == [Part(tokens.END, 0, 1)]  # type: ignore[list-item]
+
+
 def test_ids_need_an_encoder() -> None:
     with pytest.raises(TypeError, match="encoder"):
         parts_of([5])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import typer
+
 from lemonade_like.errors import ServerError
 
 
@@ -14,6 +16,8 @@ class InputError(ServerError):
 
 def read_text(source: str) -> str:
     """Return the text of a file, or of standard input for ``-``. Raises :class:`InputError` or ``OSError``."""
+    if source == "-" and sys.stdin.isatty():
+        typer.echo("Reading standard input, up to Ctrl-D (on Windows: Ctrl-Z and Enter).", err=True)
     raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     try:
         return raw.decode("utf-8-sig")

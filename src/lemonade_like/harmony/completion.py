@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from operator import index
+from typing import TYPE_CHECKING, Final, SupportsIndex
 
 from lemonade_like.harmony import tokens
 
@@ -75,9 +76,8 @@ def _in_ids(ids: Sequence[int], encoder: Encoder | None) -> Iterator[Part]:
     if encoder is None:
         raise TypeError("Ids can be read only with an encoder; this parser was made without one.")
     run: list[int] = []
-    for position, one in enumerate(ids):
-        if not isinstance(one, int) or not 0 <= one < tokens.VOCABULARY_SIZE:
-            raise ValueError(f"{one!r} is no id of o200k_harmony, whose ids are 0 to {tokens.VOCABULARY_SIZE - 1}.")
+    for position, given in enumerate(ids):
+        one = _as_id(given)
         if one < tokens.FIRST_SPECIAL:
             run.append(one)
             continue
@@ -87,3 +87,14 @@ def _in_ids(ids: Sequence[int], encoder: Encoder | None) -> Iterator[Part]:
         yield Part(one, position, 1)
     if run:
         yield Part(encoder.decode(run), len(ids) - len(run), len(run))
+
+
+def _as_id(given: SupportsIndex) -> int:
+    """Return a number as an id; arrays and tensors have numbers of their own kind."""
+    try:
+        one = index(given)
+    except TypeError:
+        one = -1
+    if not 0 <= one < tokens.VOCABULARY_SIZE:
+        raise ValueError(f"{given!r} is no id of o200k_harmony, whose ids are 0 to {tokens.VOCABULARY_SIZE - 1}.")
+    return one
