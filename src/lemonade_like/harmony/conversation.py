@@ -86,9 +86,12 @@ class HarmonyConversation:
 
 
 def build_conversation(
-    chat: Sequence[ChatMessage], system: SystemMessage, tools: Sequence[FunctionTool] = ()
+    chat: Sequence[ChatMessage],
+    system: SystemMessage,
+    tools: Sequence[FunctionTool] = (),
+    response_format: str = "",
 ) -> HarmonyConversation:
-    """Return the Harmony messages of a chat.
+    """Return the Harmony messages of a chat. ``response_format`` is the last section of the developer message.
 
     Leading system and developer messages become one developer message, which the tools follow; later ones stay in
     place. A trailing assistant message is continued, not answered.
@@ -104,7 +107,7 @@ def build_conversation(
     instructions = "\n\n".join(message.text for message in chat[:leading] if message.text)
 
     messages = [Message("system", system.text(with_function_tools=bool(tools)))]
-    developer = developer_text(instructions, tools)
+    developer = developer_text(instructions, tools, response_format)
     if developer:
         messages.append(Message("developer", developer))
 
@@ -128,7 +131,7 @@ def build_conversation(
     return HarmonyConversation(tuple(messages), opening)
 
 
-def developer_text(instructions: str, tools: Sequence[FunctionTool] = ()) -> str:
+def developer_text(instructions: str, tools: Sequence[FunctionTool] = (), response_format: str = "") -> str:
     """Return the content of a developer message; empty when there is nothing to say."""
     sections = []
     if instructions:
@@ -138,6 +141,8 @@ def developer_text(instructions: str, tools: Sequence[FunctionTool] = ()) -> str
         sections.append(
             f"# Tools\n\n## functions\n\nnamespace functions {{\n\n{functions}\n\n}} // namespace functions"
         )
+    if response_format:
+        sections.append(response_format)
     return "\n\n".join(sections)
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lemonade_like.errors import BadRequest
-from lemonade_like.harmony import grammar
 from lemonade_like.harmony.conversation import (
     EFFORTS,
     ConversationError,
@@ -20,6 +19,7 @@ from lemonade_like.harmony.conversation import (
 )
 from lemonade_like.harmony.parser import Parser
 from lemonade_like.turns.assembler import Assembler
+from lemonade_like.turns.constraint import constraint, told_format
 from lemonade_like.turns.events import Event, Finish, FinishReason, Progress, Usage
 from lemonade_like.turns.failures import context_exceeded
 from lemonade_like.turns.payload import completion_payload
@@ -45,11 +45,10 @@ class Plan:
 
     system: SystemMessage
     tools: bool
-    grammar: str | None
 
 
 def plan(request: TurnRequest, *, default_effort: Effort, today: date) -> Plan:
-    """Decide effort, tools and grammar. Raises ``BadRequest`` for an effort that nobody knows."""
+    """Decide effort and tools. Raises ``BadRequest`` for an effort that nobody knows."""
     effort = default_effort
     if request.reasoning_effort is not None:
         known = EFFORTS.get(request.reasoning_effort)
@@ -59,21 +58,21 @@ def plan(request: TurnRequest, *, default_effort: Effort, today: date) -> Plan:
                 param="reasoning_effort",
             )
         effort = known
+    if request.reasoning_budget == 0:
+        effort = "none"
     offered = bool(request.tools) and request.tool_choice != "none"
-    skeleton = None
-    if offered and request.tool_choice == "required":
-        skeleton = grammar.call_required([tool.name for tool in request.tools], reasoning=effort != "none")
-    elif offered and effort == "none":
-        skeleton = grammar.no_reasoning()
-    return Plan(SystemMessage(effort, today.isoformat()), offered, skeleton)
+    return Plan(SystemMessage(effort, today.isoformat()), offered)
 
 
 async def render(request: TurnRequest, chosen: Plan, renderer: Renderer) -> Prompt:
     """Return the prompt's ids. Raises ``BadRequest`` for a chat that cannot be said in Harmony."""
     tools = request.tools if chosen.tools else ()
+    response_format = told_format(request.response_format)
 
     def work() -> Prompt:
-        return renderer.render_for_completion(build_conversation(request.messages, chosen.system, tools))
+        return renderer.render_for_completion(
+            build_conversation(request.messages, chosen.system, tools, response_format)
+        )
 
     try:
         if sum(len(message.text) for message in request.messages) > _LONG_CHAT:
@@ -96,19 +95,23 @@ async def harmony_turn(
     prompt = await render(request, chosen, renderer)
     if len(prompt.ids) >= lease.context_length:
         raise context_exceeded(len(prompt.ids), lease.context_length)
+    reasons = chosen.system.effort != "none"
+    grammar = await constraint(request, prompt.opening, reasons=reasons)
     _logger.debug(
         "%s: prompt of %d tokens, effort %s, %d tools, %s",
         request.model,
         len(prompt.ids),
         chosen.system.effort,
         len(request.tools) if chosen.tools else 0,
-        "with a grammar" if chosen.grammar else "no grammar",
+        "with a grammar" if grammar else "no grammar",
     )
     payload = completion_payload(
         prompt.ids,
         request.sampling,
         max_tokens=-1 if request.max_tokens is None else request.max_tokens,
-        grammar=chosen.grammar,
+        grammar=grammar,
+        reasoning_budget=request.reasoning_budget if reasons else None,
+        top_logprobs=request.top_logprobs,
     )
     reader = TurnReader(request, prompt)
     async with aclosing(lease.engine.stream_completion(payload)) as stream:
