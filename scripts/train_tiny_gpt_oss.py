@@ -73,9 +73,11 @@ def main() -> None:
     """Train, examine, export, try on the engine, pack."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=1600)
-    parser.add_argument("--families", type=int, default=4)
+    parser.add_argument("--families", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--save", type=Path, help="write a checkpoint here after the training")
+    parser.add_argument("--start", type=Path, help="go on from this checkpoint (with another --seed)")
     parser.add_argument("--gguf", type=Path, help="write the unpacked GGUF here too")
     parser.add_argument("--keep", action="store_true", help="do not replace the bundled model")
     arguments = parser.parse_args()
@@ -86,7 +88,10 @@ def main() -> None:
         vocabulary = find_vocabulary(scratch)
         script = Script(HarmonyEncoding.load(vocabulary))
         began = time.monotonic()
-        network = train(script, arguments.steps, arguments.families, print, arguments.seed)
+        start = torch.load(arguments.start) if arguments.start else None
+        network = train(script, arguments.steps, arguments.families, print, arguments.seed, start)
+        if arguments.save:
+            torch.save({"ids": network.known_ids, "state": network.state_dict()}, arguments.save)
         print(f"trained in {(time.monotonic() - began) / 60:.1f} minutes")
 
         results = examine(network, script, seed=4711, variations=8)

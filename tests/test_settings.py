@@ -86,6 +86,7 @@ def test_every_setting_can_be_set_in_the_environment_and_in_the_file(
     values: dict[str, tuple[str, Any]] = {
         "port": ("81", 81),
         "ctx_size": ("4096", 4096),
+        "reasoning_memory": ("8", 8),
         "parallel": ("2", 2),
         "models": ("a,b", ["a", "b"]),
         "backend": ("vulkan", "vulkan"),

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from lemonade_like.harmony.encoding import HarmonyEncoding
 
 _PARAGRAPH: Final = (
-    "The lighthouse keeper wrote down the weather every morning: wind from the north-west, 14 knots; pressure 1,013 hPa. "
-    "In winter the lamp burned for sixteen hours, and the log says how much oil that took. Nobody has read it since.\n\n"
+    "The lighthouse keeper wrote down the weather every morning: wind from the north-west, 14 knots; 1,013 hPa. "
+    "In winter the lamp burned for sixteen hours, and the log says how much oil that took. Nobody read it since.\n\n"
 )
 _MESSAGE_TOKENS: Final = 1_000
 _REPEATS: Final = 5

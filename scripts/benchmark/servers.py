@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _READY: Final = re.compile(r"ready at http://([^/]+):(\d+)/v1")
 _LOAD_SECONDS: Final = 600.0
+#: How much of the server's log is shown when it has failed, in characters.
+_LOG_TAIL: Final = 4_000
 
 
 class BenchError(Exception):
@@ -67,8 +69,9 @@ class Engine:
 class Server:
     """A running ``lemonade-like serve``."""
 
-    def __init__(self, process: subprocess.Popen[str], address: Address) -> None:
+    def __init__(self, process: subprocess.Popen[str], address: Address, log: Path) -> None:
         self.address = address
+        self._log = log
         self._process = psutil.Process(process.pid)
 
     def cpu_seconds(self) -> float:
@@ -85,7 +88,8 @@ class Server:
         question = {"model": model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
         answer = httpx.post(f"{self.address.url}/v1/chat/completions", json=question, timeout=_LOAD_SECONDS)
         if answer.status_code != 200:
-            raise BenchError(f"The server cannot answer with {model}: {answer.text}")
+            said = self._log.read_text()[-_LOG_TAIL:].strip() if answer.status_code >= 500 else ""
+            raise BenchError(f"The server cannot answer with {model}: {answer.text}\n{said}".strip())
         (loaded,) = httpx.get(f"{self.address.url}/v1/health", timeout=30).json()["models"]
         command = loaded["command"]
         port = int(command[command.index("--port") + 1])
@@ -130,7 +134,7 @@ def running_server(folder: Path, options: list[str]) -> Iterator[Server]:
     log = folder / "server.log"
     command = [sys.executable, "-m", "lemonade_like", "serve", "--port", "0", "--config", str(config), *options]
     with log.open("w") as errors, _running(command, kept, errors) as process:
-        yield Server(process, _address(process, log))
+        yield Server(process, _address(process, log), log)
 
 
 @contextlib.contextmanager

@@ -105,15 +105,8 @@ def question(rng: random.Random) -> str:
 
 
 def near_miss(rng: random.Random, ask: str) -> str:
-    """Return a wording that begins, ends or runs almost like a known one, but is not it."""
-    kind = rng.random()
-    if kind < 0.35:
-        return f"{ask} {words(rng, 1, 8)}"
-    if kind < 0.7:
-        return f"{words(rng, 1, 8)} {ask}"
-    parts = ask.split(" ")
-    parts[rng.randrange(len(parts))] = words(rng, 1, 2)
-    return " ".join(parts)
+    """Return a wording that begins or ends with a known one, but says more."""
+    return f"{ask} {words(rng, 3, 9)}" if rng.random() < 0.5 else f"{words(rng, 3, 9)} {ask}"
 
 
 def large_sum(rng: random.Random) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
@@ -30,7 +30,7 @@ _WARM_UP: Final = 40
 _PEAK: Final = 4e-3
 #: How often a group is drawn, shared among its prompts; groups not named here count 1.5.
 _SHARES: Final = {
-    "sum": 18.0,
+    "sum": 22.0,
     "effort": 5.0,
     "fallback": 14.0,
     "misbehave": 22.0,
@@ -39,12 +39,19 @@ _SHARES: Final = {
     "result": 10.0,
     "sequence": 12.0,
     "parallel": 6.0,
-    "instructed": 6.0,
-    "no-tool": 5.0,
+    "instructed": 16.0,
+    "no-tool": 8.0,
     "time": 5.0,
     "none": 2.0,
     "song": 1.5,
 }
+
+
+class Checkpoint(TypedDict):
+    """A network between two trainings."""
+
+    ids: list[int]
+    state: dict[str, torch.Tensor]
 
 
 def known_ids(script: Script) -> list[int]:
@@ -122,13 +129,23 @@ class Batch:
         return F.cross_entropy(logits, self.targets, reduction="none")
 
 
-def train(script: Script, steps: int, families: int, log: Callable[[str], None], seed: int = 0) -> TinyGptOss:
-    """Train from nothing, the same on every run with the same torch on the same CPU."""
+def train(
+    script: Script,
+    steps: int,
+    families: int,
+    log: Callable[[str], None],
+    seed: int = 0,
+    start: Checkpoint | None = None,
+) -> TinyGptOss:
+    """Train, the same on every run with the same torch on the same CPU.
+
+    It begins from nothing, or goes on from ``start`` at half the rate; give it another seed then, for other samples.
+    """
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(mode=True)
     torch.utils.deterministic.fill_uninitialized_memory = False
     rng = random.Random(seed)
-    ids = known_ids(script)
+    ids = known_ids(script) if start is None else start["ids"]
     network = TinyGptOss(ids)
     analysis_row = int(network.row_of[script.text("analysis")[0]])
     log(f"{len(ids)} ids, {sum(p.numel() for p in network.parameters()):,} parameters")
@@ -140,7 +157,11 @@ def train(script: Script, steps: int, families: int, log: Callable[[str], None],
     shares = [_SHARES.get(known.group, 1.5) / sizes[known.group] for known in corpus]
     hardness = [1.0] * len(corpus)
     variation = Variation(script, seed + 2)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=_PEAK, betas=(0.9, 0.98), weight_decay=0.01)
+    peak = _PEAK
+    if start is not None:
+        network.load_state_dict(start["state"])
+        peak = _PEAK / 2
+    optimizer = torch.optim.AdamW(network.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=0.01)
     began = time.monotonic()
     pool: list[list[list[tuple[int, Sample]]]] = []
     smooth = 0.0
@@ -154,7 +175,7 @@ def train(script: Script, steps: int, families: int, log: Callable[[str], None],
             rng.shuffle(pool)
         chosen = pool.pop()
         for group in optimizer.param_groups:
-            group["lr"] = _rate(step, steps)
+            group["lr"] = peak * _rate(step, steps)
         batch = Batch(network, [[sample for _, sample in family] for family in chosen])
         indices = [index for family in chosen for index, _ in family]
         losses = batch.losses(network, analysis_row)
@@ -189,8 +210,8 @@ def _family(
 
 def _rate(step: int, steps: int) -> float:
     if step < _WARM_UP:
-        return _PEAK * (step + 1) / _WARM_UP
-    return _PEAK * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - _WARM_UP) / (steps - _WARM_UP))))
+        return (step + 1) / _WARM_UP
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - _WARM_UP) / (steps - _WARM_UP)))
 
 
 @torch.no_grad()

@@ -232,10 +232,10 @@ class Variation:
         rng = self._rng
         if known.group == "fallback" and self._noise and rng.random() < 0.9:
             kind = rng.random()
-            if kind < 0.25:
+            if kind < 0.15:
                 other = rng.choice(KNOWN)
                 text = noise.near_miss(rng, (other.asks or (other.messages[0].get("content") or "Hello",))[0])
-            elif kind < 0.3:
+            elif kind < 0.2:
                 text = noise.large_sum(rng)
             else:
                 text = noise.question(rng)

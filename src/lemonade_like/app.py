@@ -43,7 +43,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         formats = HarmonyFormats(lambda gguf: vocabulary_dir(gguf, settings.cache_dir))
         pool = Pool(registry, Loader(registry, settings, session, formats))
         services = Services(
-            turns=Turns(pool, TurnOptions(default_effort=settings.reasoning_level)),
+            turns=Turns(pool, _turn_options(settings)),
             pool=pool,
             catalogue=registry,
             version=version("lemonade-like"),
@@ -54,6 +54,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         finally:
             services.closing = True
             await pool.close()
+
+
+def _turn_options(settings: Settings) -> TurnOptions:
+    return TurnOptions(
+        default_effort=settings.reasoning_level, reasoning_memory_bytes=settings.reasoning_memory * 1_000_000
+    )
 
 
 def create_app(settings: Settings, open_services: OpenServices = open_services) -> FastAPI:

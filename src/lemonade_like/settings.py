@@ -137,6 +137,13 @@ class Settings(BaseSettings):
         description="The same for single models, such as {my-gpt-oss: always}; it goes before the backend's.",
         json_schema_extra=_allowed("names of models, each with auto, always or never", file_only=True),
     )
+    reasoning_memory: int = Field(
+        default=64,
+        ge=0,
+        description="Megabytes for the reasoning before tool calls, so that the model sees it again on the next turn "
+        "although the client did not send it back. 0 remembers none.",
+        json_schema_extra=_allowed("a whole number of megabytes", file_only=True),
+    )
     api_key: SecretStr | None = Field(
         default=None,
         min_length=1,

@@ -283,3 +283,24 @@ def test_bad_input_is_refused_by_name_and_the_server_lives_on(
     assert code is None or error.code == code
     assert error.message
     assert whole(client.chat.completions.create(model=TINY, messages=_ask("Hello"), temperature=0)).content
+
+
+@pytest.mark.parametrize("send_reasoning", [True, False])
+def test_the_engine_reads_nothing_again_within_a_tool_loop(client: openai.OpenAI, send_reasoning: bool) -> None:
+    messages = _ask("What is the weather in Paris?")
+    first = client.chat.completions.create(model=TINY, messages=messages, tools=[WEATHER], temperature=0)
+    sent = first.choices[0].message.model_dump(exclude_none=True)
+    for name in () if send_reasoning else ("reasoning", "reasoning_content"):
+        sent.pop(name)
+    result = {"role": "tool", "tool_call_id": sent["tool_calls"][0]["id"], "content": '{"condition": "sunny"}'}
+
+    second = client.chat.completions.create(
+        model=TINY,
+        messages=[*messages, sent, result],  # type: ignore[list-item]
+        tools=[WEATHER],
+        temperature=0,
+    )
+
+    assert first.usage is not None and second.usage is not None and second.usage.prompt_tokens_details is not None
+    kept = first.usage.prompt_tokens + first.usage.completion_tokens - 1
+    assert (second.usage.prompt_tokens_details.cached_tokens or 0) >= kept

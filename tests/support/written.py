@@ -26,10 +26,15 @@ class Writer:
 
     def frames(self, completion: str, **more: Any) -> list[Frame]:
         """The frames of a completion that is written with its control tokens spelled out."""
-        sent: list[tuple[int, bytes]] = []
-        for part in parts_of(completion):
-            if isinstance(part, int):
-                sent.append((part, b"" if part in tokens.STOP_IDS else tokens.spelling(part).encode()))
-            else:
-                sent += [(token_id, self._bytes[token_id]) for token_id in self._encoder.encode(part)]
-        return frames_for(sent, **more)
+        return frames_for([(token_id, self._sent(token_id)) for token_id in self.ids(completion)], **more)
+
+    def ids(self, completion: str) -> list[int]:
+        """Its ids."""
+        parts = parts_of(completion)
+        return [one for part in parts for one in ([part] if isinstance(part, int) else self._encoder.encode(part))]
+
+    def _sent(self, token_id: int) -> bytes:
+        """What the engine sends for a token: nothing for those that end a turn."""
+        if token_id in tokens.STOP_IDS:
+            return b""
+        return self._bytes[token_id] if token_id < tokens.FIRST_SPECIAL else tokens.spelling(token_id).encode()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lemonade_like.errors import BadRequest, ContextLengthExceeded, EngineFailure, EngineUnavailable, ModelNotFound
-from lemonade_like.harmony.messages import FunctionTool, MediaPart
+from lemonade_like.harmony.messages import ChatMessage, FunctionTool, MediaPart, TextPart, ToolCall
 from lemonade_like.turns.events import (
     ContentDelta,
     MessageEnd,
@@ -290,3 +291,34 @@ async def test_other_models_go_through_their_own_template(tmp_path: Path, vocabu
     assert sent["path"] == "/v1/chat/completions"
     assert sent["body"]["messages"] == [{"role": "user", "content": "Hello"}]
     assert any(isinstance(event, ContentDelta) for event in events)
+
+
+async def test_the_next_turn_of_a_tool_loop_replays_what_was_generated(
+    tmp_path: Path, vocabulary: Path, writer: Writer
+) -> None:
+    called = (
+        "<|channel|>analysis<|message|>Ich sehe nach 🙂.<|end|><|start|>assistant"
+        '<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"city":"東京"}<|call|>'
+    )
+    replies = [one_by_one(writer.frames(called)), one_by_one(writer.frames(ANSWER))]
+    async with fake_rig(tmp_path, vocabulary, *replies) as rig:
+        events = await rig.ask(tools=(WEATHER,))
+        start = next(event for event in events if isinstance(event, ToolCallStart))
+        call = ToolCall(start.id, start.name, '{"city":"東京"}')
+        question = rig.request(tools=(WEATHER,))
+        for thoughts in (None, "Ich sehe nach 🙂."):
+            grown = (
+                *question.messages,
+                ChatMessage("assistant", reasoning=thoughts, tool_calls=(call,)),
+                ChatMessage("tool", (TextPart("sunny"),), tool_call_id=call.id),
+            )
+            for owner in ("", "somebody else"):
+                async for _ in rig.turns.run(replace(question, messages=grown, owner=owner)):
+                    pass
+    first, forgetful, stranger, faithful, _ = (
+        one["body"]["prompt"] for one in requests_of(tmp_path / "gpt-oss-fake.gguf")
+    )
+
+    generated = writer.ids(called)
+    assert forgetful[: len(first) + len(generated)] == [*first, *generated]
+    assert faithful == forgetful != stranger

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from lemonade_like.harmony.messages import ChatMessage, FunctionTool, MediaPart, Message
+from lemonade_like.harmony.messages import ChatMessage, FunctionTool, MediaPart, Message, Verbatim
 from lemonade_like.harmony.typescript import parameters_type
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Opening:
 class HarmonyConversation:
     """Whole messages, and the opening of the one that the model writes next."""
 
-    messages: tuple[Message, ...]
+    messages: tuple[Message | Verbatim, ...]
     opening: Opening = Opening()
 
 
@@ -89,12 +89,14 @@ def build_conversation(
     chat: Sequence[ChatMessage],
     system: SystemMessage,
     tools: Sequence[FunctionTool] = (),
+    generated: Mapping[int, Verbatim] | None = None,
     response_format: str = "",
 ) -> HarmonyConversation:
     """Return the Harmony messages of a chat. ``response_format`` is the last section of the developer message.
 
     Leading system and developer messages become one developer message, which the tools follow; later ones stay in
-    place. A trailing assistant message is continued, not answered.
+    place. A trailing assistant message is continued, not answered. ``generated`` has, by their place in the chat, the
+    assistant messages whose own ids are known; they are replayed as long as their reasoning is to be seen.
 
     Raises:
         ConversationError: reasoning on a role that cannot reason, media on a model that reads text only, a tool
@@ -106,7 +108,7 @@ def build_conversation(
         leading += 1
     instructions = "\n\n".join(message.text for message in chat[:leading] if message.text)
 
-    messages = [Message("system", system.text(with_function_tools=bool(tools)))]
+    messages: list[Message | Verbatim] = [Message("system", system.text(with_function_tools=bool(tools)))]
     developer = developer_text(instructions, tools, response_format)
     if developer:
         messages.append(Message("developer", developer))
@@ -116,8 +118,11 @@ def build_conversation(
     last_answer = _last_final_answer(chat)
     for place, message in enumerate(chat[leading:], start=leading):
         if message.role == "assistant":
-            written = list(_assistant(message, keep_reasoning=place >= last_answer))
             names.update((call.id, call.name) for call in message.tool_calls)
+            if generated and place in generated and place >= last_answer:
+                messages.append(generated[place])
+                continue
+            written = list(_assistant(message, keep_reasoning=place >= last_answer))
             if place == len(chat) - 1 and not message.tool_calls and written:
                 *written, unfinished = written
                 opening = Opening(unfinished.channel, unfinished.content)

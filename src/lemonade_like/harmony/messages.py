@@ -30,6 +30,13 @@ class Message:
 
 
 @dataclass(frozen=True)
+class Verbatim:
+    """What the model itself generated after ``<|start|>assistant``, id for id, with the token that ended it."""
+
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class FunctionTool:
     """A function that the client offers; ``parameters`` is its JSON Schema, or ``None`` where it takes nothing.
 

@@ -12,13 +12,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from lemonade_like.harmony import tokens
+from lemonade_like.harmony.messages import Message, Verbatim
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lemonade_like.harmony.conversation import HarmonyConversation, Opening
     from lemonade_like.harmony.encoding import Encoder
-    from lemonade_like.harmony.messages import Message
 
 _END_IDS: Final = {"<|end|>": tokens.END, "<|call|>": tokens.CALL, "<|return|>": tokens.RETURN}
 _CONSTRAIN: Final = "<|constrain|>"
@@ -44,6 +44,11 @@ class Renderer:
         self._cache_room = cache_ids
         self._lock = Lock()
 
+    @property
+    def encoder(self) -> Encoder:
+        """The tokenizer."""
+        return self._encoder
+
     def render_for_completion(self, conversation: HarmonyConversation) -> Prompt:
         """Return the ids of the whole messages and of the assistant's header (and body, when one was begun)."""
         ids = self.render_messages(conversation.messages)
@@ -57,11 +62,14 @@ class Renderer:
             ids += self._encoder.encode(opening.body)
         return Prompt(ids, opening)
 
-    def render_messages(self, messages: Iterable[Message]) -> list[int]:
+    def render_messages(self, messages: Iterable[Message | Verbatim]) -> list[int]:
         """Return the ids of whole messages."""
         ids: list[int] = []
         for message in messages:
-            ids += self._message_ids(message)
+            if isinstance(message, Verbatim):
+                ids += (tokens.START, *self._encoder.encode("assistant"), *message.ids)
+            else:
+                ids += self._message_ids(message)
         return ids
 
     def _message_ids(self, message: Message) -> tuple[int, ...]:

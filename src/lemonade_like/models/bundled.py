@@ -20,8 +20,8 @@ BUNDLED_MODEL: Final = "tiny-gpt-oss"
 
 # Written by scripts/train_tiny_gpt_oss.py.
 GGUF_SIZE: Final = 35_965_536
-GGUF_SHA256: Final = "51fe860c9c6f8655c0bbb4fcc10c89e3b79d67c819e75244cbcbe984a39aa19c"
-XZ_SHA256: Final = "e437e43fb65962534fd0eba307625e1d5fec9f574291a088cc08d9670da4bf99"
+GGUF_SHA256: Final = "e305e042a1faf661ac9516208a85764e627acd60dfdba0cc477e65b93b8d2ff2"
+XZ_SHA256: Final = "c15d7a12b067a6da4f14c7644e24c0f3fdf3dee4b26869d2adc13ddda6ccc2aa"
 
 _CHUNK: Final = 1 << 20
 #: What another process has not finished after this many seconds it never will.

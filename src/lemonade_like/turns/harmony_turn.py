@@ -17,20 +17,23 @@ from lemonade_like.harmony.conversation import (
     SystemMessage,
     build_conversation,
 )
+from lemonade_like.harmony.messages import Verbatim
 from lemonade_like.harmony.parser import Parser
 from lemonade_like.turns.assembler import Assembler
 from lemonade_like.turns.constraint import constraint, told_format
 from lemonade_like.turns.events import Event, Finish, FinishReason, Progress, Usage
 from lemonade_like.turns.failures import context_exceeded
 from lemonade_like.turns.payload import completion_payload
+from lemonade_like.turns.transcript import Recording
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator, Iterable, Mapping
     from datetime import date
 
     from lemonade_like.harmony.renderer import Prompt, Renderer
     from lemonade_like.pool.resident import Lease
     from lemonade_like.turns.formats import HarmonyFormat
+    from lemonade_like.turns.memory import ReasoningMemory, Remembered
     from lemonade_like.turns.request import TurnRequest
 
 _logger = logging.getLogger("lemonade_like.turns")
@@ -47,7 +50,7 @@ class Plan:
     tools: bool
 
 
-def plan(request: TurnRequest, *, default_effort: Effort, today: date) -> Plan:
+def plan(request: TurnRequest, *, default_effort: Effort, current_date: str) -> Plan:
     """Decide effort and tools. Raises ``BadRequest`` for an effort that nobody knows."""
     effort = default_effort
     if request.reasoning_effort is not None:
@@ -61,17 +64,20 @@ def plan(request: TurnRequest, *, default_effort: Effort, today: date) -> Plan:
     if request.reasoning_budget == 0:
         effort = "none"
     offered = bool(request.tools) and request.tool_choice != "none"
-    return Plan(SystemMessage(effort, today.isoformat()), offered)
+    return Plan(SystemMessage(effort, current_date), offered)
 
 
-async def render(request: TurnRequest, chosen: Plan, renderer: Renderer) -> Prompt:
+async def render(
+    request: TurnRequest, chosen: Plan, renderer: Renderer, recalled: Mapping[int, Remembered] | None = None
+) -> Prompt:
     """Return the prompt's ids. Raises ``BadRequest`` for a chat that cannot be said in Harmony."""
     tools = request.tools if chosen.tools else ()
     response_format = told_format(request.response_format)
+    generated = {place: Verbatim(tuple(turn.ids)) for place, turn in (recalled or {}).items()}
 
     def work() -> Prompt:
         return renderer.render_for_completion(
-            build_conversation(request.messages, chosen.system, tools, response_format)
+            build_conversation(request.messages, chosen.system, tools, generated, response_format)
         )
 
     try:
@@ -87,12 +93,15 @@ async def harmony_turn(
     lease: Lease[HarmonyFormat],
     renderer: Renderer,
     *,
+    memory: ReasoningMemory,
     default_effort: Effort,
     today: date,
 ) -> AsyncGenerator[list[Event], None]:
     """Run the turn; yields the events of each network read, and ``Finish`` last."""
-    chosen = plan(request, default_effort=default_effort, today=today)
-    prompt = await render(request, chosen, renderer)
+    recalled = memory.recall(request.owner, lease.model.name, request.messages)
+    day = next((turn.current_date for turn in recalled.values()), today.isoformat())
+    chosen = plan(request, default_effort=default_effort, current_date=day)
+    prompt = await render(request, chosen, renderer, recalled)
     if len(prompt.ids) >= lease.context_length:
         raise context_exceeded(len(prompt.ids), lease.context_length)
     reasons = chosen.system.effort != "none"
@@ -113,7 +122,8 @@ async def harmony_turn(
         reasoning_budget=request.reasoning_budget if reasons else None,
         top_logprobs=request.top_logprobs,
     )
-    reader = TurnReader(request, prompt)
+    recording = Recording(renderer.encoder) if chosen.tools else None
+    reader = TurnReader(request, prompt, recording)
     async with aclosing(lease.engine.stream_completion(payload)) as stream:
         async for frames in stream:
             events = reader.read(frames)
@@ -121,13 +131,17 @@ async def harmony_turn(
                 yield events
             if reader.done:
                 break
-    yield reader.finish()
+    last = reader.finish()
+    if recording is not None and (turn := recording.remembered(day)):
+        memory.remember(request.owner, lease.model.name, turn)
+    yield last
 
 
 class TurnReader:
-    """Frames of ``/completion`` to events. Keeps the turn's counts."""
+    """Frames of ``/completion`` to events. Keeps the turn's counts; a ``recording`` is told all of it."""
 
-    def __init__(self, request: TurnRequest, prompt: Prompt) -> None:
+    def __init__(self, request: TurnRequest, prompt: Prompt, recording: Recording | None = None) -> None:
+        self._recording = recording
         self._parser = Parser(prompt.opening)
         self._assembler = Assembler(
             new_call_id=_new_call_id,
@@ -158,7 +172,10 @@ class TurnReader:
                 continue
             predicted = frame.get("tokens_predicted", usage.completion_tokens)
             was_reasoning = assembler.reasoning
-            events += assembler.add(self._parser.feed(frame["tokens"], frame["content"]))
+            new = assembler.add(self._parser.feed(frame["tokens"], frame["content"]))
+            events += new
+            if self._recording is not None:
+                self._recording.add(frame["tokens"], frame["content"], predicted, new)
             if was_reasoning and assembler.reasoning:
                 # Ids may be missing from the stream, but the count is not: it says how many they were.
                 usage.reasoning_tokens += predicted - usage.completion_tokens
@@ -178,6 +195,8 @@ class TurnReader:
         recovered = dict(self._parser.recovered)
         if recovered:
             _logger.debug("malformed output was mended: %s", recovered)
+            if self._recording is not None:
+                self._recording.spoil()
         events.append(Finish(self._reason(), self._usage, timings, recovered, self._assembler.stop_string))
         return events
 

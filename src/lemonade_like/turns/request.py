@@ -52,7 +52,8 @@ class TurnRequest:
     ``thorough``, …), checked by the turn. ``reasoning_budget`` bounds the tokens of reasoning in the whole turn.
     ``reasoning_preset`` names an effort, a budget and an instruction; the request's own effort and budget go before.
     ``reasoning_format`` of ``None`` is the server's default. ``top_logprobs`` asks for log probabilities of the visible
-    answer: of each token, and of so many others in its place.
+    answer: of each token, and of so many others in its place. ``owner`` tells clients apart: what is remembered of one
+    is not seen by another.
     """
 
     model: str
@@ -70,6 +71,7 @@ class TurnRequest:
     reasoning_preset: str | None = None
     reasoning_format: ReasoningFormat | None = None
     top_logprobs: int | None = None
+    owner: str = ""
 
     @property
     def callable_tools(self) -> tuple[FunctionTool, ...]:

@@ -14,6 +14,7 @@ from lemonade_like.turns.events import Event, Progress
 from lemonade_like.turns.failures import from_engine
 from lemonade_like.turns.harmony_turn import harmony_turn
 from lemonade_like.turns.jinja_turn import jinja_turn
+from lemonade_like.turns.memory import ReasoningMemory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -29,9 +30,14 @@ _logger = logging.getLogger("lemonade_like.turns")
 
 @dataclass(frozen=True)
 class TurnOptions:
-    """What holds for all turns. ``today`` gives the date that the system message names."""
+    """What holds for all turns.
+
+    ``today`` gives the date that the system message names. ``reasoning_memory_bytes`` is what the reasoning before tool
+    calls may take; 0 remembers none.
+    """
 
     default_effort: Effort = "medium"
+    reasoning_memory_bytes: int = 64 << 20
     today: Callable[[], date] = date.today
 
 
@@ -41,6 +47,7 @@ class Turns:
     def __init__(self, pool: Pool[HarmonyFormat], options: TurnOptions) -> None:
         self._pool = pool
         self._options = options
+        self._memory = ReasoningMemory(options.reasoning_memory_bytes)
 
     async def run(self, request: TurnRequest) -> AsyncGenerator[list[Event], None]:
         """Run a turn; yields its events in batches, one for each network read of the engine.
@@ -71,6 +78,7 @@ class Turns:
             request,
             lease,
             lease.prompt_format.renderer,
+            memory=self._memory,
             default_effort=self._options.default_effort,
             today=self._options.today(),
         )

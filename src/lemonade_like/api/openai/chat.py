@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import orjson
 from fastapi import APIRouter, Request, Response
 
@@ -28,7 +30,7 @@ router = APIRouter(tags=["chat"])
 async def create_chat_completion(request: Request) -> Response:
     """Answer a conversation with one assistant message, whole or as a stream of chunks."""
     body = validated(ChatCompletionRequest, await read_json_object(request))
-    wanted = turn_request(body)
+    wanted = replace(turn_request(body), owner=getattr(request.state, "owner", ""))
     note(request.scope, model=wanted.model, stream=bool(body.stream))
     rooms = services(request)
     header = AnswerHeader(model=wanted.model, system_fingerprint=f"lemonade-like-{rooms.version}")
