@@ -23,6 +23,7 @@ from lemonade_like.turns.assembler import Assembler
 from lemonade_like.turns.constraint import constraint, told_format
 from lemonade_like.turns.events import Event, Finish, FinishReason, Progress, Usage
 from lemonade_like.turns.failures import context_exceeded
+from lemonade_like.turns.logprobs import AnswerLogprobs
 from lemonade_like.turns.payload import completion_payload
 from lemonade_like.turns.transcript import Recording
 
@@ -153,6 +154,7 @@ class TurnReader:
         )
         self._usage = Usage(prompt_tokens=len(prompt.ids))
         self._final: dict[str, Any] = {}
+        self._logprobs = None if request.top_logprobs is None else AnswerLogprobs(request.top_logprobs)
 
     @property
     def done(self) -> bool:
@@ -171,9 +173,13 @@ class TurnReader:
                 events.append(Progress("prefill", progress["processed"], progress["total"]))
                 continue
             predicted = frame.get("tokens_predicted", usage.completion_tokens)
-            was_reasoning = assembler.reasoning
+            was_reasoning, was_answering = assembler.reasoning, assembler.answering
             new = assembler.add(self._parser.feed(frame["tokens"], frame["content"]))
             events += new
+            if self._logprobs is not None:
+                if was_answering and assembler.answering:
+                    self._logprobs.written(frame.get("completion_probabilities", ()), frame["content"])
+                self._logprobs.attach(new)
             if self._recording is not None:
                 self._recording.add(frame["tokens"], frame["content"], predicted, new)
             if was_reasoning and assembler.reasoning:
@@ -190,6 +196,8 @@ class TurnReader:
         """Return the last events, ``Finish`` among them."""
         events = self._assembler.add(self._parser.finish())
         events += self._assembler.finish()
+        if self._logprobs is not None:
+            self._logprobs.attach(events)
         timings = self._final.get("timings", {})
         self._usage.cached_tokens = timings.get("cache_n", self._usage.cached_tokens)
         recovered = dict(self._parser.recovered)

@@ -12,20 +12,36 @@ Resolve = Callable[[str, Path], Any]
 
 _OF_TYPE: Final = {
     "object": (
-        "properties required additionalProperties patternProperties propertyNames minProperties maxProperties "
-        "dependentRequired dependentSchemas dependencies unevaluatedProperties"
-    ).split(),
+        "properties",
+        "required",
+        "additionalProperties",
+        "patternProperties",
+        "propertyNames",
+        "minProperties",
+        "maxProperties",
+        "dependentRequired",
+        "dependentSchemas",
+        "dependencies",
+        "unevaluatedProperties",
+    ),
     "array": (
-        "items prefixItems additionalItems minItems maxItems uniqueItems contains minContains maxContains "
-        "unevaluatedItems"
-    ).split(),
-    "string": "minLength maxLength pattern format".split(),
-    "number": "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf".split(),
+        "items",
+        "prefixItems",
+        "additionalItems",
+        "minItems",
+        "maxItems",
+        "uniqueItems",
+        "contains",
+        "minContains",
+        "maxContains",
+        "unevaluatedItems",
+    ),
+    "string": ("minLength", "maxLength", "pattern", "format"),
+    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
 }
+_APPLICATORS: Final = ("$ref", "allOf", "anyOf", "oneOf", "not", "if", "then", "else", "$dynamicRef", "$recursiveRef")
 #: Every keyword that says what is valid; all others (title, default, …) are annotations.
-CONSTRAINTS: Final = frozenset(
-    "type enum const $ref allOf anyOf oneOf not if then else $dynamicRef $recursiveRef".split()
-).union(*_OF_TYPE.values())
+CONSTRAINTS: Final = frozenset(("type", "enum", "const", *_APPLICATORS)).union(*_OF_TYPE.values())
 _ALL_TYPES: Final = ("object", "array", "string", "number", "boolean", "null")
 _TIGHTER: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "minimum": max,
@@ -76,9 +92,8 @@ def combined(schema: dict[str, Any], resolve: Resolve, path: Path, *, strict: bo
             waiting.insert(0, resolve(part.pop("$ref"), path))
         waiting = [*part.pop("allOf", ()), *waiting]
         for keyword, value in part.items():
-            if keyword in merged and merged[keyword] != value:
-                value = _both(keyword, merged[keyword], value, path, strict=strict)
-            merged[keyword] = value
+            differs = keyword in merged and merged[keyword] != value
+            merged[keyword] = _both(keyword, merged[keyword], value, path, strict=strict) if differs else value
     if merged.get("type") == []:
         return None
     return merged
@@ -115,6 +130,8 @@ def _both(keyword: str, one: Any, other: Any, path: Path, *, strict: bool) -> An
 def _common_types(one: str | list[str], other: str | list[str]) -> list[str]:
     first, second = ([kind] if isinstance(kind, str) else kind for kind in (one, other))
     common = [kind for kind in first if kind in second]
-    if "integer" not in common and ("integer" in first and "number" in second or "number" in first and "integer" in second):
+    if "integer" not in common and (
+        ("integer" in first and "number" in second) or ("number" in first and "integer" in second)
+    ):
         common.append("integer")
     return common

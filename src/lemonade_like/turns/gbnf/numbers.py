@@ -25,9 +25,7 @@ def integers(least: int | None, most: int | None) -> str | None:
     return " | ".join(options)
 
 
-def numbers(
-    least: Decimal | None, most: Decimal | None, *, above: bool = False, below: bool = False
-) -> str | None:
+def numbers(least: Decimal | None, most: Decimal | None, *, above: bool = False, below: bool = False) -> str | None:
     """Return the numbers from ``least`` to ``most`` as an expression; ``None`` if there are none that can be said.
 
     With ``above`` and ``below`` the bounds themselves are left out. No exponents; what a bound cuts off is decided in
@@ -39,7 +37,9 @@ def numbers(
     if low < 0:
         # The mirror image of what is above zero.
         top = -high if high < 0 else Decimal(0)
-        options += [f'"-" {digits}' for digits in _positive(top, -low, below and high <= 0, above and least is not None)]
+        options += [
+            f'"-" {digits}' for digits in _positive(top, -low, below and high <= 0, above and least is not None)
+        ]
     if high >= 0:
         bottom = max(low, Decimal(0))
         options += _positive(bottom, high, above and low >= 0, below)

@@ -32,8 +32,18 @@ _CLASSES: Final = {
 }
 _CONTROLS: Final = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v", "0": "\0"}
 _ANY: Final = complement(chars("\n\r\u2028\u2029"))
-#: What cannot stand in a JSON string as itself (``<`` could begin a control token); those with a short escape are written so, the others not at all.
-_ESCAPED: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\f": "\\f", "\b": "\\b", "<": "\\u003c"}
+#: What cannot stand in a JSON string as itself (``<`` could begin a control token). What has a short escape is written
+#: so, the rest not at all.
+_ESCAPED: Final = {
+    '"': '\\"',
+    "\\": "\\\\",
+    "\n": "\\n",
+    "\t": "\\t",
+    "\r": "\\r",
+    "\f": "\\f",
+    "\b": "\\b",
+    "<": "\\u003c",
+}
 _NOT_PLAIN: Final = char_set((0, 31), (127, 127), (0xD800, 0xDFFF), *chars('<"\\'))
 _COUNT: Final = re.compile(r"\{(\d{1,6})(?:(,)(\d{1,6})?)?\}")
 _MAX_DEPTH: Final = 20

@@ -10,7 +10,7 @@ CharSet = tuple[tuple[int, int], ...]
 
 #: The rules that every JSON grammar rests on. Values do not end in space; what holds them places it.
 #: To the engine, ``<|end|>`` the control token is also text that a set of characters matches. So that a string cannot
-#: be left through one, ``<|`` is never written as itself: ``content`` may have ``<`` before anything else, and ``char``,
+#: be left through one, ``<|`` is never written as itself: ``content`` may have ``<`` before anything else; ``char``,
 #: where characters are counted or matched, has it as an escape only.
 JSON_RULES: Final = r"""
 object ::= "{" space ( member ( space "," space member )* space )? "}"

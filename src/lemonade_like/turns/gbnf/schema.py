@@ -22,6 +22,8 @@ Path = tuple[str | int, ...]
 
 _COMMA: Final = 'space "," space'
 _MAX_DEPTH: Final = 64
+#: Parts that must hold at once can multiply: this bounds the work, whatever the schema.
+_MAX_PARTS: Final = 10_000
 _MAX_ITEMS: Final = 1000
 _MAX_LENGTH: Final = 100_000
 _BLOCK: Final = 100
@@ -39,6 +41,7 @@ class Converter:
         #: Which references lead to which without a character between them: a circle of these has no end.
         self._unguarded: dict[str, set[str]] = {}
         self._inside: str | None = None
+        self._parts = 0
 
     def convert(self) -> str:
         """Return the name of the rule for the whole schema."""
@@ -48,6 +51,9 @@ class Converter:
 
     def _value(self, schema: Any, path: Path, depth: int) -> str:
         """An expression for the values of a schema; alternatives in it are in parentheses."""
+        self._parts += 1
+        if self._parts > _MAX_PARTS:
+            raise SchemaError(f"has more than {_MAX_PARTS} parts when it is written out")
         if depth > _MAX_DEPTH:
             raise SchemaError(f"nests more than {_MAX_DEPTH} deep", path)
         if schema is True or not isinstance(schema, dict):
@@ -56,9 +62,10 @@ class Converter:
         reference = here.get("$ref")
         if reference is not None and len(here) == 1:
             return self._reference(reference, path, depth)
-        here = combined(here, self._resolve, path, strict=self._strict)
-        if here is None:
+        merged = combined(here, self._resolve, path, strict=self._strict)
+        if merged is None:
             raise SchemaError("allows no value at all", path)
+        here = merged
         for several in ("anyOf", "oneOf"):
             if several in here:
                 rest = {key: value for key, value in here.items() if key != several}
@@ -200,7 +207,11 @@ class Converter:
             for ending in endings:
                 if ending:
                     following.setdefault(ending[0], []).append(ending[1:])
-            options = [f"{literal(first)} {node(rest)}" for first, rest in following.items() if first.isprintable() and first not in '<"\\']
+            options = [
+                f"{literal(first)} {node(rest)}"
+                for first, rest in following.items()
+                if first.isprintable() and first not in '<"\\'
+            ]
             others = complement(chars("".join(following) + '<"\\\x7f' + "".join(map(chr, range(32)))))
             options.append(f"{character_class(others)} content")
             if "" not in endings:
@@ -223,9 +234,7 @@ class Converter:
         if most is not None and most < least:
             raise SchemaError("allows no value at all", path)
         prefix = prefix[:most]
-        written = [
-            self._nested(item, (*path, "prefixItems", place), depth) for place, item in enumerate(prefix)
-        ]
+        written = [self._nested(item, (*path, "prefixItems", place), depth) for place, item in enumerate(prefix)]
         least = max(0, least - len(prefix))
         most = None if most is None else most - len(prefix)
         if items is False or (prefix and "items" not in here and least == 0):
@@ -257,7 +266,9 @@ class Converter:
                     f"cannot be enforced together with '{keyword}': keep one of them", (*path, other), unsupported=True
                 )
             try:
-                return self._rules.add(string_matching(here["pattern"] if keyword == "pattern" else FORMATS[here["format"]], self._rules))
+                return self._rules.add(
+                    string_matching(here["pattern"] if keyword == "pattern" else FORMATS[here["format"]], self._rules)
+                )
             except SchemaError as error:
                 if self._strict:
                     raise SchemaError(str(error), (*path, keyword), unsupported=error.unsupported) from None
