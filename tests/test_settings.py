@@ -91,6 +91,7 @@ def test_every_setting_can_be_set_in_the_environment_and_in_the_file(
         "models": ("a,b", ["a", "b"]),
         "backend": ("vulkan", "vulkan"),
         "reasoning_level": ("high", "high"),
+        "reasoning_format": ("inline", "inline"),
         "harmony": ("always", "always"),
         "harmony_by_backend": ("cpu=never,vulkan=auto", {"cpu": "never", "vulkan": "auto"}),
         "harmony_by_model": ("mine=always", {"mine": "always"}),

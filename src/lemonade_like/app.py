@@ -58,7 +58,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
 def _turn_options(settings: Settings) -> TurnOptions:
     return TurnOptions(
-        default_effort=settings.reasoning_level, reasoning_memory_bytes=settings.reasoning_memory * 1_000_000
+        default_effort=settings.reasoning_level,
+        reasoning_format=settings.reasoning_format,
+        reasoning_memory_bytes=settings.reasoning_memory * 1_000_000,
     )
 
 

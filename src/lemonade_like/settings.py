@@ -32,6 +32,7 @@ Backend = Literal["auto", "bundled", "system", "cpu", "vulkan", "cuda", "rocm", 
 HarmonyMode = Literal["auto", "always", "never"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 ReasoningLevel = Literal["low", "medium", "high"]
+ReasoningFormat = Literal["separate", "inline", "hidden"]
 
 
 class SettingsError(ServerError):
@@ -119,6 +120,12 @@ class Settings(BaseSettings):
     reasoning_level: ReasoningLevel = Field(
         default="medium",
         description="How much a GPT-OSS model reasons when the request does not say.",
+    )
+    reasoning_format: ReasoningFormat = Field(
+        default="separate",
+        description="Where a model's reasoning goes when the request does not say: separate is a field of its own "
+        "(reasoning_content), inline puts it into the content between <think> and </think>, hidden keeps it out of "
+        "every answer.",
     )
     harmony: HarmonyMode = Field(
         default="auto",

@@ -93,8 +93,9 @@ def build_conversation(
     *,
     finished: bool = False,
     keep_all_reasoning: bool = False,
+    response_format: str = "",
 ) -> HarmonyConversation:
-    """Return the Harmony messages of a chat.
+    """Return the Harmony messages of a chat. ``response_format`` is the last section of the developer message.
 
     Leading system and developer messages become one developer message, which the tools follow; later ones stay in
     place. A trailing assistant message is continued, not answered. ``generated`` has, by their place in the chat, the
@@ -114,7 +115,7 @@ def build_conversation(
     instructions = "\n\n".join(message.text for message in chat[:leading] if message.text)
 
     messages: list[Message | Verbatim] = [Message("system", system.text(with_function_tools=bool(tools)))]
-    developer = developer_text(instructions, tools)
+    developer = developer_text(instructions, tools, response_format)
     if developer:
         messages.append(Message("developer", developer))
 
@@ -141,7 +142,7 @@ def build_conversation(
     return HarmonyConversation(tuple(messages), opening)
 
 
-def developer_text(instructions: str, tools: Sequence[FunctionTool] = ()) -> str:
+def developer_text(instructions: str, tools: Sequence[FunctionTool] = (), response_format: str = "") -> str:
     """Return the content of a developer message; empty when there is nothing to say."""
     sections = []
     if instructions:
@@ -151,6 +152,8 @@ def developer_text(instructions: str, tools: Sequence[FunctionTool] = ()) -> str
         sections.append(
             f"# Tools\n\n## functions\n\nnamespace functions {{\n\n{functions}\n\n}} // namespace functions"
         )
+    if response_format:
+        sections.append(response_format)
     return "\n\n".join(sections)
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lemonade_like.errors import BadRequest
-from lemonade_like.harmony import grammar
 from lemonade_like.harmony.conversation import (
     EFFORTS,
     ConversationError,
@@ -21,8 +20,10 @@ from lemonade_like.harmony.messages import Verbatim
 from lemonade_like.harmony.parser import Parser
 from lemonade_like.turns.assembler import Assembler
 from lemonade_like.turns.call_ids import new_call_id
+from lemonade_like.turns.constraint import constraint, told_format
 from lemonade_like.turns.events import Event, Finish, FinishReason, Progress, Usage
 from lemonade_like.turns.failures import context_exceeded
+from lemonade_like.turns.logprobs import AnswerLogprobs
 from lemonade_like.turns.payload import completion_payload
 from lemonade_like.turns.transcript import Recording
 
@@ -48,11 +49,10 @@ class Plan:
 
     system: SystemMessage
     tools: bool
-    grammar: str | None
 
 
 def plan(request: TurnRequest, *, default_effort: Effort, current_date: str) -> Plan:
-    """Decide effort, tools and grammar. Raises ``BadRequest`` for an effort that nobody knows."""
+    """Decide effort and tools. Raises ``BadRequest`` for an effort that nobody knows."""
     effort = default_effort
     if request.reasoning_effort is not None:
         known = EFFORTS.get(request.reasoning_effort)
@@ -62,13 +62,10 @@ def plan(request: TurnRequest, *, default_effort: Effort, current_date: str) -> 
                 param="reasoning_effort",
             )
         effort = known
+    if request.reasoning_budget == 0:
+        effort = "none"
     offered = bool(request.tools) and request.tool_choice != "none"
-    skeleton = None
-    if offered and request.tool_choice == "required":
-        skeleton = grammar.call_required([tool.name for tool in request.tools], reasoning=effort != "none")
-    elif offered and effort == "none":
-        skeleton = grammar.no_reasoning()
-    return Plan(SystemMessage(effort, current_date), offered, skeleton)
+    return Plan(SystemMessage(effort, current_date), offered)
 
 
 async def render(
@@ -76,10 +73,13 @@ async def render(
 ) -> Prompt:
     """Return the prompt's ids. Raises ``BadRequest`` for a chat that cannot be said in Harmony."""
     tools = request.tools if chosen.tools else ()
+    response_format = told_format(request.response_format)
     generated = {place: Verbatim(tuple(turn.ids)) for place, turn in (recalled or {}).items()}
 
     def work() -> Prompt:
-        return renderer.render_for_completion(build_conversation(request.messages, chosen.system, tools, generated))
+        return renderer.render_for_completion(
+            build_conversation(request.messages, chosen.system, tools, generated, response_format)
+        )
 
     try:
         if sum(len(message.text) for message in request.messages) > _LONG_CHAT:
@@ -106,19 +106,23 @@ async def harmony_turn(
     prompt = await render(request, chosen, renderer, recalled)
     if len(prompt.ids) >= lease.context_length:
         raise context_exceeded(len(prompt.ids), lease.context_length)
+    reasons = chosen.system.effort != "none"
+    grammar = await constraint(request, prompt.opening, reasons=reasons)
     _logger.debug(
         "%s: prompt of %d tokens, effort %s, %d tools, %s",
         request.model,
         len(prompt.ids),
         chosen.system.effort,
         len(request.tools) if chosen.tools else 0,
-        "with a grammar" if chosen.grammar else "no grammar",
+        "with a grammar" if grammar else "no grammar",
     )
     payload = completion_payload(
         prompt.ids,
         request.sampling,
         max_tokens=-1 if request.max_tokens is None else request.max_tokens,
-        grammar=chosen.grammar,
+        grammar=grammar,
+        reasoning_budget=request.reasoning_budget if reasons else None,
+        top_logprobs=request.top_logprobs,
     )
     # What continues a message that the client began is not the whole of it.
     recording = Recording(renderer.encoder) if chosen.tools and prompt.opening.channel is None else None
@@ -152,6 +156,7 @@ class TurnReader:
         )
         self._usage = Usage(prompt_tokens=len(prompt.ids))
         self._final: dict[str, Any] = {}
+        self._logprobs = None if request.top_logprobs is None else AnswerLogprobs(request.top_logprobs)
 
     @property
     def done(self) -> bool:
@@ -161,7 +166,8 @@ class TurnReader:
     def read(self, frames: Iterable[dict[str, Any]]) -> list[Event]:
         """Return the events that these frames make."""
         events: list[Event] = []
-        parser, assembler, usage, recording = self._parser, self._assembler, self._usage, self._recording
+        parser, assembler, usage = self._parser, self._assembler, self._usage
+        logprobs, recording = self._logprobs, self._recording
         for frame in frames:
             progress = frame.get("prompt_progress")
             if progress is not None:
@@ -171,12 +177,16 @@ class TurnReader:
                 continue
             ids, text = frame.get("tokens", ()), frame.get("content", "")
             predicted = frame.get("tokens_predicted", usage.completion_tokens)
-            was_reasoning = assembler.reasoning
+            was_reasoning, was_answering = assembler.reasoning, assembler.answering
             before = len(events)
             if not parser.feed_body(ids, text):
                 events += assembler.add(parser.feed(ids, text))
             elif text:
                 assembler.add_body(text, events)
+            if logprobs is not None:
+                if was_answering and assembler.answering:
+                    logprobs.written(frame.get("completion_probabilities", ()), text)
+                logprobs.attach(events[before:])
             if recording is not None:
                 recording.add(ids, text, predicted, events[before:])
             if was_reasoning and assembler.reasoning:
@@ -193,6 +203,8 @@ class TurnReader:
         """Return the last events, ``Finish`` among them."""
         events = self._assembler.add(self._parser.finish())
         events += self._assembler.finish()
+        if self._logprobs is not None:
+            self._logprobs.attach(events)
         timings = self._final.get("timings", {})
         self._usage.cached_tokens = timings.get("cache_n", self._usage.cached_tokens)
         recovered = dict(self._parser.recovered + self._assembler.hidden)
