@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +20,7 @@ from lemonade_like.harmony.conversation import (
 from lemonade_like.harmony.messages import Verbatim
 from lemonade_like.harmony.parser import Parser
 from lemonade_like.turns.assembler import Assembler
+from lemonade_like.turns.call_ids import new_call_id
 from lemonade_like.turns.events import Event, Finish, FinishReason, Progress, Usage
 from lemonade_like.turns.failures import context_exceeded
 from lemonade_like.turns.payload import completion_payload
@@ -86,6 +86,7 @@ async def render(
             return await asyncio.to_thread(work)
         return work()
     except ConversationError as error:
+        _logger.debug("Error with Harmony formatting: %s", error)
         raise BadRequest(str(error), param=error.param) from error
 
 
@@ -119,7 +120,8 @@ async def harmony_turn(
         max_tokens=-1 if request.max_tokens is None else request.max_tokens,
         grammar=chosen.grammar,
     )
-    recording = Recording(renderer.encoder) if chosen.tools else None
+    # What continues a message that the client began is not the whole of it.
+    recording = Recording(renderer.encoder) if chosen.tools and prompt.opening.channel is None else None
     reader = TurnReader(request, prompt, recording)
     async with aclosing(lease.engine.stream_completion(payload)) as stream:
         async for frames in stream:
@@ -141,7 +143,7 @@ class TurnReader:
         self._recording = recording
         self._parser = Parser(prompt.opening)
         self._assembler = Assembler(
-            new_call_id=_new_call_id,
+            new_call_id=new_call_id,
             opening=prompt.opening,
             declared=frozenset(tool.name for tool in request.tools),
             calls_allowed=request.tool_choice != "none",
@@ -159,20 +161,24 @@ class TurnReader:
     def read(self, frames: Iterable[dict[str, Any]]) -> list[Event]:
         """Return the events that these frames make."""
         events: list[Event] = []
-        assembler, usage = self._assembler, self._usage
+        parser, assembler, usage, recording = self._parser, self._assembler, self._usage, self._recording
         for frame in frames:
             progress = frame.get("prompt_progress")
             if progress is not None:
                 # Its "tokens" are no tokens of the answer.
-                usage.cached_tokens = progress["cache"]
-                events.append(Progress("prefill", progress["processed"], progress["total"]))
+                usage.cached_tokens = progress.get("cache", 0)
+                events.append(Progress("prefill", progress.get("processed", 0), progress.get("total", 0)))
                 continue
+            ids, text = frame.get("tokens", ()), frame.get("content", "")
             predicted = frame.get("tokens_predicted", usage.completion_tokens)
             was_reasoning = assembler.reasoning
-            new = assembler.add(self._parser.feed(frame["tokens"], frame["content"]))
-            events += new
-            if self._recording is not None:
-                self._recording.add(frame["tokens"], frame["content"], predicted, new)
+            before = len(events)
+            if not parser.feed_body(ids, text):
+                events += assembler.add(parser.feed(ids, text))
+            elif text:
+                assembler.add_body(text, events)
+            if recording is not None:
+                recording.add(ids, text, predicted, events[before:])
             if was_reasoning and assembler.reasoning:
                 # Ids may be missing from the stream, but the count is not: it says how many they were.
                 usage.reasoning_tokens += predicted - usage.completion_tokens
@@ -189,7 +195,7 @@ class TurnReader:
         events += self._assembler.finish()
         timings = self._final.get("timings", {})
         self._usage.cached_tokens = timings.get("cache_n", self._usage.cached_tokens)
-        recovered = dict(self._parser.recovered)
+        recovered = dict(self._parser.recovered + self._assembler.hidden)
         if recovered:
             _logger.debug("malformed output was mended: %s", recovered)
             if self._recording is not None:
@@ -201,7 +207,3 @@ class TurnReader:
         if self._final.get("stop_type") == "limit" and not self._assembler.done:
             return "length"
         return "tool_calls" if self._assembler.calls else "stop"
-
-
-def _new_call_id() -> str:
-    return f"call_{secrets.token_urlsafe(18)}"
