@@ -33,7 +33,8 @@ class TurnRequest:
     ``model`` is the name that the client used. ``max_tokens`` bounds what is generated, reasoning included; ``None``
     is up to the context. ``stop`` strings match the visible answer only. ``reasoning_effort`` is the client's own
     word for it (``low``, ``thorough``, …), checked by the turn. ``owner`` tells clients apart: what is remembered of
-    one is not seen by another.
+    one is not seen by another. ``model_identity``, ``knowledge_cutoff`` and ``current_date`` (``YYYY-MM-DD``) are what
+    the system message says instead of the server's own.
     """
 
     model: str
@@ -46,3 +47,6 @@ class TurnRequest:
     stop: tuple[str, ...] = ()
     reasoning_effort: str | None = None
     owner: str = ""
+    model_identity: str | None = None
+    knowledge_cutoff: str | None = None
+    current_date: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from lemonade_like.turns.failures import from_engine
 from lemonade_like.turns.harmony_turn import harmony_turn
 from lemonade_like.turns.jinja_turn import jinja_turn
 from lemonade_like.turns.memory import ReasoningMemory
+from lemonade_like.turns.preview import RenderedPrompt, harmony_preview, jinja_preview
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -28,12 +29,15 @@ if TYPE_CHECKING:
 class TurnOptions:
     """What holds for all turns.
 
-    ``today`` gives the date that the system message names. ``reasoning_memory_bytes`` is what the reasoning before tool
+    ``today`` gives the date that the system message names, and ``model_identity`` and ``knowledge_cutoff`` are what it
+    says else; ``None`` is GPT-OSS's own. ``reasoning_memory_bytes`` is what the reasoning before tool
     calls may take; 0 remembers none.
     """
 
     default_effort: Effort = "medium"
     reasoning_memory_bytes: int = 64 << 20
+    model_identity: str | None = None
+    knowledge_cutoff: str | None = None
     today: Callable[[], date] = date.today
 
 
@@ -53,6 +57,7 @@ class Turns:
         Raises:
             BadRequest, ModelNotFound, EngineFailure: before the first event or between two.
         """
+        request = self._with_defaults(request)
         if not self._pool.is_resident(request.model):
             yield [Progress("loading")]
         async with self._pool.lease(request.model) as lease:
@@ -64,6 +69,40 @@ class Turns:
                 raise from_engine(error) from error
             except EngineConnectionLost as error:
                 raise await lease.explain(error) from error
+
+    async def render(self, request: TurnRequest) -> RenderedPrompt:
+        """Return the prompt that the turn would begin with. Nothing is generated.
+
+        The model is loaded for this only if it goes through its own chat template, which its engine applies.
+
+        Raises:
+            BadRequest, ModelNotFound, EngineFailure: as for the turn itself.
+        """
+        request = self._with_defaults(request)
+        name, prompt_format = await self._pool.prompt_format(request.model)
+        if prompt_format is not None:
+            return await harmony_preview(
+                request,
+                prompt_format.renderer,
+                memory=self._memory,
+                model_name=name,
+                default_effort=self._options.default_effort,
+                today=self._options.today(),
+            )
+        async with self._pool.lease(request.model) as lease:
+            try:
+                return await jinja_preview(request, lease)
+            except EngineResponseError as error:
+                raise from_engine(error) from error
+            except EngineConnectionLost as error:
+                raise await lease.explain(error) from error
+
+    def _with_defaults(self, request: TurnRequest) -> TurnRequest:
+        return replace(
+            request,
+            model_identity=request.model_identity or self._options.model_identity,
+            knowledge_cutoff=request.knowledge_cutoff or self._options.knowledge_cutoff,
+        )
 
     def _turn(self, request: TurnRequest, lease: Lease[HarmonyFormat]) -> AsyncGenerator[list[Event], None]:
         if lease.prompt_format is None:

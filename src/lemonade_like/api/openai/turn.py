@@ -25,7 +25,7 @@ def turn_request(body: ChatCompletionRequest) -> TurnRequest:
     tools, choice = _chosen(tools, body)
     return TurnRequest(
         model=body.model,
-        messages=tuple(_messages(body.messages)),
+        messages=(*_messages(body.messages), *_prefill(body)),
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=body.parallel_tool_calls is not False,
@@ -33,6 +33,9 @@ def turn_request(body: ChatCompletionRequest) -> TurnRequest:
         max_tokens=body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens,
         stop=tuple(text for text in body.stop if text),
         reasoning_effort=_effort(body),
+        model_identity=body.model_identity,
+        knowledge_cutoff=body.knowledge_cutoff,
+        current_date=body.current_date,
     )
 
 
@@ -97,8 +100,17 @@ def _messages(messages: Sequence[MessageIn]) -> Iterator[ChatMessage]:
             reasoning=message.reasoning_content or message.reasoning or message.thinking or None,
             tool_calls=tuple(calls),
             tool_call_id=call_id,
+            channel=message.channel,
+            recipient=message.recipient,
+            content_type=message.content_type,
             index=index,
         )
+
+
+def _prefill(body: ChatCompletionRequest) -> tuple[ChatMessage, ...]:
+    if not body.prefill:
+        return ()
+    return (ChatMessage("assistant", (TextPart(body.prefill),), index=len(body.messages)),)
 
 
 def _part(part: ContentPartIn) -> ContentPart:
