@@ -30,10 +30,13 @@ class Reference:
         instructions: str,
         tools: Sequence[FunctionTool],
         messages: Sequence[Message],
+        *,
+        identity: str | None = None,
+        cutoff: str | None = None,
     ) -> list[int]:
         """The prompt for an assistant's answer; ``messages`` are those after system and developer."""
         return self._encoding.render_conversation_for_completion(
-            _conversation(effort, date, instructions, tools, messages),
+            _conversation(effort, date, instructions, tools, messages, identity=identity, cutoff=cutoff),
             library.Role.ASSISTANT,
             library.RenderConversationConfig(auto_drop_analysis=False),
         )
@@ -77,9 +80,20 @@ class Reference:
 
 
 def _conversation(
-    effort: str, date: str | None, instructions: str, tools: Sequence[FunctionTool], messages: Sequence[Message]
+    effort: str,
+    date: str | None,
+    instructions: str,
+    tools: Sequence[FunctionTool],
+    messages: Sequence[Message],
+    *,
+    identity: str | None = None,
+    cutoff: str | None = None,
 ) -> library.Conversation:
     system = library.SystemContent.new().with_reasoning_effort(library.ReasoningEffort(effort.capitalize()))
+    if identity:
+        system = system.with_model_identity(identity)
+    if cutoff:
+        system = system.with_knowledge_cutoff(cutoff)
     if date:
         system = system.with_conversation_start_date(date)
     rendered = [library.Message.from_role_and_content(library.Role.SYSTEM, system)]
@@ -101,12 +115,10 @@ def _developer(instructions: str, tools: Sequence[FunctionTool]) -> library.Mess
 
 def _message(message: Message) -> library.Message:
     role, _, name = message.role.partition(":")
-    if message.role == "developer":
-        return library.Message.from_role_and_content(library.Role.DEVELOPER, message.content)
-    if role.startswith("functions."):
-        author = library.Author(role=library.Role.TOOL, name=message.role)
-    else:
+    if role in ("user", "assistant", "system", "developer"):
         author = library.Author(role=library.Role(role), name=name or None)
+    else:
+        author = library.Author(role=library.Role.TOOL, name=message.role)
     return library.Message(
         author=author,
         content=[library.TextContent(text=message.content)],

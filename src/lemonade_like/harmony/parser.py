@@ -72,7 +72,7 @@ class Parser:
         self._current: Header | None = None
         self._body: list[str] = []
         if opening is not None and opening.channel is not None:
-            self._current = Header(channel=opening.channel)
+            self._current = Header(channel=opening.channel, content_type=opening.content_type)
             self._body = [opening.body] if opening.body else []
 
     @property

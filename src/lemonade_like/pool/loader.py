@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
+    from lemonade_like.engine.find import FoundEngine
     from lemonade_like.models.registry import Model, Registry
     from lemonade_like.settings import Settings
 
@@ -43,6 +44,17 @@ class PromptFormats(Protocol[PreparedT_co]):
 class _Chosen(Generic[FormatT]):
     prompt_format: FormatT | None
     reason: str | None = None
+
+
+@dataclass(frozen=True)
+class _Survey(Generic[FormatT]):
+    """What is known of a model before it is loaded. ``unreadable`` says why there is no metadata."""
+
+    path: Path
+    engine: FoundEngine
+    metadata: GGUFMetadata | None
+    unreadable: str | None
+    chosen: _Chosen[FormatT]
 
 
 class Loader(Generic[FormatT]):
@@ -69,11 +81,9 @@ class Loader(Generic[FormatT]):
             EngineFailure: there is no engine, or it could not load the file; with its last lines.
         """
         settings = self._settings
-        path = await asyncio.to_thread(self._registry.locate, model)
-        engine = find_engine(settings.llama_server, settings.backend, installed_dir=settings.backends_dir)
-        metadata, unreadable = await asyncio.to_thread(_try_metadata, path)
-        chosen = await self._choose_format(model, path, metadata, engine.backend)
-        context = settings.ctx_size or automatic_context(metadata)
+        found = await self._survey(model)
+        engine, path, chosen, unreadable = found.engine, found.path, found.chosen, found.unreadable
+        context = settings.ctx_size or automatic_context(found.metadata)
         spec = EngineSpec(
             command=engine.command,
             backend=engine.backend,
@@ -94,6 +104,18 @@ class Loader(Generic[FormatT]):
             raise
         slot = process.props.get("default_generation_settings", {}).get("n_ctx")
         return Resident(model, process, chosen.prompt_format, slot or context, chosen.reason)
+
+    async def prompt_format(self, model: Model) -> FormatT | None:
+        """Return what would render the model's prompts if it were loaded; raises as ``load`` does until then."""
+        return (await self._survey(model)).chosen.prompt_format
+
+    async def _survey(self, model: Model) -> _Survey[FormatT]:
+        settings = self._settings
+        path = await asyncio.to_thread(self._registry.locate, model)
+        engine = find_engine(settings.llama_server, settings.backend, installed_dir=settings.backends_dir)
+        metadata, unreadable = await asyncio.to_thread(_try_metadata, path)
+        chosen = await self._choose_format(model, path, metadata, engine.backend)
+        return _Survey(path, engine, metadata, unreadable, chosen)
 
     async def _choose_format(
         self, model: Model, path: Path, metadata: GGUFMetadata | None, backend: str

@@ -51,6 +51,16 @@ class Pool(Generic[FormatT]):
         """Tell whether a lease of ``name`` can be had without loading. Raises ``ModelNotFound``."""
         return self._registry.find(name).name in self._residents
 
+    async def prompt_format(self, name: str) -> tuple[str, FormatT | None]:
+        """Return the model's own name and what renders its prompts, without loading it; ``None`` is its own template.
+
+        Raises:
+            ModelNotFound, HarmonyUnavailable, EngineNotFound: as loading it would.
+        """
+        model = self._registry.find(name)
+        resident = self._residents.get(model.name)
+        return model.name, resident.prompt_format if resident else await self._loader.prompt_format(model)
+
     @contextlib.asynccontextmanager
     async def lease(self, name: str) -> AsyncIterator[Lease[FormatT]]:
         """Lend the model of that name for one turn, loading it first if it has to be.

@@ -6,11 +6,13 @@ import asyncio
 import logging
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.conversation import (
     EFFORTS,
+    IDENTITY,
+    KNOWLEDGE_CUTOFF,
     ConversationError,
     Effort,
     SystemMessage,
@@ -25,6 +27,7 @@ from lemonade_like.turns.events import Event, Finish, FinishReason, Progress, Us
 from lemonade_like.turns.failures import context_exceeded
 from lemonade_like.turns.logprobs import AnswerLogprobs
 from lemonade_like.turns.payload import completion_payload
+from lemonade_like.turns.size import is_long, refuse_what_cannot_fit
 from lemonade_like.turns.transcript import Recording
 
 if TYPE_CHECKING:
@@ -38,9 +41,6 @@ if TYPE_CHECKING:
     from lemonade_like.turns.request import TurnRequest
 
 _logger = logging.getLogger("lemonade_like.turns")
-
-#: Longer chats are rendered beside the event loop; shorter ones take less time than it takes to hand them over.
-_LONG_CHAT: Final = 20_000
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def plan(request: TurnRequest, *, default_effort: Effort, current_date: str) -> 
     if request.reasoning_budget == 0:
         effort = "none"
     offered = bool(request.tools) and request.tool_choice != "none"
-    return Plan(SystemMessage(effort, current_date), offered)
+    identity, cutoff = request.model_identity or IDENTITY, request.knowledge_cutoff or KNOWLEDGE_CUTOFF
+    return Plan(SystemMessage(effort, current_date, identity, cutoff), offered)
 
 
 async def render(
@@ -78,16 +79,14 @@ async def render(
 
     def work() -> Prompt:
         return renderer.render_for_completion(
-            build_conversation(request.messages, chosen.system, tools, generated, response_format)
+            build_conversation(request.messages, chosen.system, tools, generated, response_format=response_format)
         )
 
     try:
-        if sum(len(message.text) for message in request.messages) > _LONG_CHAT:
-            return await asyncio.to_thread(work)
-        return work()
+        return await asyncio.to_thread(work) if is_long(request) else work()
     except ConversationError as error:
         _logger.debug("Error with Harmony formatting: %s", error)
-        raise BadRequest(str(error), param=error.param) from error
+        raise BadRequest(str(error), param=error.param, code=error.code) from error
 
 
 async def harmony_turn(
@@ -100,8 +99,9 @@ async def harmony_turn(
     today: date,
 ) -> AsyncGenerator[list[Event], None]:
     """Run the turn; yields the events of each network read, and ``Finish`` last."""
+    refuse_what_cannot_fit(request, lease.context_length)
     recalled = memory.recall(request.owner, lease.model.name, request.messages)
-    day = next((turn.current_date for turn in recalled.values()), today.isoformat())
+    day = request.current_date or next((turn.current_date for turn in recalled.values()), today.isoformat())
     chosen = plan(request, default_effort=default_effort, current_date=day)
     prompt = await render(request, chosen, renderer, recalled)
     if len(prompt.ids) >= lease.context_length:

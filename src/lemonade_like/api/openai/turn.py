@@ -32,7 +32,7 @@ def turn_request(body: ChatCompletionRequest) -> TurnRequest:
     allowed, choice = _chosen(tools, body)
     return TurnRequest(
         model=body.model,
-        messages=tuple(_messages(body.messages)),
+        messages=(*_messages(body.messages), *_prefill(body)),
         tools=tools,
         tool_choice=choice,
         allowed_tools=allowed,
@@ -46,6 +46,9 @@ def turn_request(body: ChatCompletionRequest) -> TurnRequest:
         reasoning_preset=body.reasoning_preset,
         reasoning_format=_reasoning_format(body),
         top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
+        model_identity=body.model_identity,
+        knowledge_cutoff=body.knowledge_cutoff,
+        current_date=body.current_date,
     )
 
 
@@ -117,8 +120,17 @@ def _messages(messages: Sequence[MessageIn]) -> Iterator[ChatMessage]:
             reasoning=message.reasoning_content or message.reasoning or message.thinking or None,
             tool_calls=tuple(calls),
             tool_call_id=call_id,
+            channel=message.channel,
+            recipient=message.recipient,
+            content_type=message.content_type,
             index=index,
         )
+
+
+def _prefill(body: ChatCompletionRequest) -> tuple[ChatMessage, ...]:
+    if not body.prefill:
+        return ()
+    return (ChatMessage("assistant", (TextPart(body.prefill),), index=len(body.messages)),)
 
 
 def _part(part: ContentPartIn) -> ContentPart:
