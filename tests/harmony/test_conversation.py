@@ -136,3 +136,16 @@ def test_a_trailing_assistant_message_is_continued_in_its_channel() -> None:
     assert begun.messages[-1] == Message("assistant", "greet", channel="analysis")
     assert begun.opening == Opening("final", "Hel")
     assert thinking.opening == Opening("analysis", "gre")
+
+
+def test_the_response_format_is_the_last_section_of_the_developer_message() -> None:
+    told = "# Response Formats\n\n## answer\n\n{}"
+    conversation = build_conversation(
+        [message("system", "Be brief."), message("user", "Hello")],
+        SystemMessage(),
+        [FunctionTool("f")],
+        response_format=told,
+    )
+    developer = conversation.messages[1].content
+    assert developer.startswith("# Instructions\n\nBe brief.\n\n# Tools")
+    assert developer.endswith(f"\n\n{told}")
