@@ -120,6 +120,12 @@ def _count_markers(text: str) -> int:
         ),
         pytest.param("<|channel|>final 4 it is<|return|>", [("final", None, " 4 it is")], id="missing message"),
         pytest.param("<|channel|>finalFour.<|return|>", [("final", None, "Four.")], id="missing message and space"),
+        pytest.param("<|channel|>finalfour<|return|>", [("final", None, "four")], id="missing message, small letters"),
+        pytest.param(
+            "<|channel|>analysis<|message|>hm<|end|><|start|>assistantThere.<|return|>",
+            [("analysis", None, "hm"), (None, None, "There.")],
+            id="a start and a role, and no header",
+        ),
         pytest.param("<|message|>4<|return|>", [(None, None, "4")], id="missing channel"),
         pytest.param("It is 4.<|return|>", [(None, None, "It is 4.")], id="no header at all"),
         pytest.param("assistant is my job<|return|>", [(None, None, "assistant is my job")], id="role word as text"),

@@ -99,7 +99,9 @@ def test_the_cache_forgets_the_oldest_message_when_it_is_full(encoder: HarmonyEn
     messages = [Message("user", f"message number {number}") for number in range(10)]
 
     assert renderer.render_messages(messages) == Renderer(encoder).render_messages(messages)
-    assert sum(map(len, renderer._cache.values())) <= 20
+    assert 10 < sum(map(len, renderer._cache.values())) <= 20
+    assert messages[-1] in renderer._cache
+    assert messages[0] not in renderer._cache
 
 
 def test_the_assistants_message_can_be_begun(renderer: Renderer, encoder: HarmonyEncoding) -> None:

@@ -154,3 +154,46 @@ def test_raw_messages_hold_all_that_is_shown(parts: list[Part]) -> None:
 
     for text in shown:
         assert text.removeprefix("\n") in raw
+
+
+def test_an_answer_on_the_final_channel_is_shown_whatever_recipient_it_has() -> None:
+    assert _seen("<|channel|>final to=the<|message|>4<|return|>")["content"] == "4"
+
+
+def test_a_tool_is_called_by_the_name_that_was_declared() -> None:
+    for recipient in ("functions.f", "functions.functions.f"):
+        written = f" to={recipient}<|channel|>commentary<|message|>{{}}<|call|>"
+        assert _seen(written, declared={"functions.f"})["calls"] == [["functions.f", "{}"]]
+    assert _seen("<|channel|>final to=json<|message|>4<|return|>", declared={"json"})["calls"] == []
+
+
+def test_what_is_kept_from_the_client_is_counted() -> None:
+    assembler = Assembler(new_call_id=lambda: "call_0")
+    parser = Parser()
+    written = (
+        " to=python<|channel|>analysis code<|message|>1<|end|><|start|>user<|message|>hm<|end|>"
+        "<|start|>assistant<|channel|>final<|message|>4<|return|>"
+    )
+    for ids, text in one_frame_each(parts_of(written)):
+        assembler.add(parser.feed(ids, text))
+
+    assert assembler.hidden == {"hidden_call": 1, "invented_message": 1}
+
+
+def test_text_held_back_for_a_stop_string_keeps_its_channel() -> None:
+    written = (
+        "<|channel|>commentary<|message|>Look EN<|end|><|start|>assistant<|channel|>final<|message|>Done<|return|>"
+    )
+    shown = [event for event in _events(parts_of(written), stop=["END"]) if isinstance(event, ContentDelta)]
+
+    assert "".join(event.text for event in shown if event.channel == "commentary") == "Look EN"
+    assert "".join(event.text for event in shown if event.channel == "final") == "\nDone"
+
+
+def test_a_single_call_that_ends_the_turn_waits_for_the_engines_account() -> None:
+    assembler = Assembler(new_call_id=lambda: "call_0", parallel_calls=False)
+    parser = Parser()
+    for ids, text in one_frame_each(parts_of(" to=functions.f<|channel|>commentary<|message|>{}<|call|>")):
+        assembler.add(parser.feed(ids, text))
+
+    assert not assembler.done

@@ -27,7 +27,8 @@ _RECIPIENT = re.compile(r"to=[\w.:-]*\Z")
 _TOOL_ROLE = re.compile(r"(?:functions|browser)\.[\w-]*\Z")
 
 _READ_NAME = re.compile(r"\s*([^\W\d][\w.:-]*)(?![\w.:=-])")
-_READ_CHANNEL = re.compile(rf"\s*({'|'.join(CHANNELS)})(?![a-z_])")
+_READ_CHANNEL = re.compile(rf"\s*({'|'.join(CHANNELS)})")
+_READ_MARKED_ROLE = re.compile(rf"\s*(assistant|(?:{'|'.join(_ROLES)}|(?:functions|browser)\.[\w-]+)(?![\w.]))")
 _READ_ROLE = re.compile(rf"\s*({'|'.join(_ROLES)}|(?:functions|browser)\.[\w-]+)(?![\w.])")
 _READ_GIVEN_ROLE = re.compile(r"\s*(assistant)(?![\w.])")
 _READ_RECIPIENT = re.compile(r"\s*to=([\w.:-]*)")
@@ -96,9 +97,10 @@ class HeaderText:
     def split(self) -> tuple[Header, str]:
         """Return the header that the text begins with, and the rest of the text, which is body.
 
-        Only well-known roles and channels count here: any other word is more likely the beginning of the body.
+        Only well-known roles and channels count here: any other word is more likely the beginning of the body. After
+        their token they count even if the body follows without a space, as in ``<|channel|>finalHello``.
         """
-        header, rest = self._read(_READ_GIVEN_ROLE if self.start is Start.GIVEN else _READ_ROLE, _READ_CHANNEL)
+        header, rest = self._read(_SPLIT_ROLES[self.start], _READ_CHANNEL)
         if header == Header() and self.start is not Start.MARKED and self.channel is None:
             # Without any marker a role word alone is no header: "assistant is my job" is a sentence.
             return header, self.role
@@ -181,4 +183,9 @@ _ROLE_RULES: Final[dict[Start, _WordRule]] = {
     Start.GIVEN: _is_given_role,
     Start.MARKED: _is_name,
     Start.MISSING: _is_known_role,
+}
+_SPLIT_ROLES: Final[dict[Start, re.Pattern[str]]] = {
+    Start.GIVEN: _READ_GIVEN_ROLE,
+    Start.MARKED: _READ_MARKED_ROLE,
+    Start.MISSING: _READ_ROLE,
 }

@@ -89,6 +89,17 @@ class Parser:
             pieces += self._text(part) if isinstance(part, str) else self._control(part)
         return pieces
 
+    def feed_body(self, ids: Sequence[int], text: str) -> bool:
+        """Take a frame if it is nothing but more of the body that is being read; return whether it was.
+
+        Nearly every frame is, and then ``text`` is all that ``feed`` would make a piece of.
+        """
+        if self._current is None or (ids and max(ids) >= tokens.FIRST_SPECIAL):
+            return False
+        if text:
+            self._body.append(text)
+        return True
+
     def finish(self) -> list[Piece]:
         """Take the end of the output. What was begun is completed, as far as it goes."""
         pieces = self._end(None) if self._current else self._abandon_header(None)

@@ -6,6 +6,7 @@ come from the structure alone and never from a text.
 
 from __future__ import annotations
 
+from array import array
 from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
@@ -35,13 +36,15 @@ class Prompt:
 class Renderer:
     """Renders conversations; remembers the ids of messages that it has seen, since conversations grow by appending.
 
-    The memory is bounded by the number of ids held. Safe to share between threads.
+    The memory is bounded by the number of ids held, at 4 bytes each and about as many for their texts. Safe to share
+    between threads.
     """
 
-    def __init__(self, encoder: Encoder, *, cache_ids: int = 2_000_000) -> None:
+    def __init__(self, encoder: Encoder, *, cache_ids: int = 1_000_000) -> None:
         self._encoder = encoder
-        self._cache: OrderedDict[Message, tuple[int, ...]] = OrderedDict()
-        self._cache_room = cache_ids
+        self._cache: OrderedDict[Message, array[int]] = OrderedDict()
+        self._cache_size = cache_ids
+        self._cached_ids = 0
         self._lock = Lock()
 
     @property
@@ -72,19 +75,19 @@ class Renderer:
                 ids += self._message_ids(message)
         return ids
 
-    def _message_ids(self, message: Message) -> tuple[int, ...]:
+    def _message_ids(self, message: Message) -> array[int]:
         with self._lock:
             known = self._cache.get(message)
             if known is not None:
                 self._cache.move_to_end(message)
                 return known
-        ids = tuple(self._encode_message(message))
+        ids = array("I", self._encode_message(message))
         with self._lock:
-            if len(ids) <= self._cache_room and message not in self._cache:
+            if len(ids) <= self._cache_size and message not in self._cache:
                 self._cache[message] = ids
-                self._cache_room -= len(ids)
-            while self._cache_room < 0:
-                self._cache_room += len(self._cache.popitem(last=False)[1])
+                self._cached_ids += len(ids)
+            while self._cached_ids > self._cache_size:
+                self._cached_ids -= len(self._cache.popitem(last=False)[1])
         return ids
 
     def _encode_message(self, message: Message) -> list[int]:

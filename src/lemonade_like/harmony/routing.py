@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from lemonade_like.harmony.header import CHANNELS
+
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 _FUNCTIONS: Final = "functions."
 #: Models write these where a recipient stands, and mean none.
-_NO_NAMES: Final = frozenset({"", "assistant", "json", "code", "all", "user", "final", "commentary", "analysis"})
+_NO_NAMES: Final = frozenset({"assistant", "json", "code", "all", "user", *CHANNELS})
 
 
 class Kind(Enum):
@@ -42,10 +44,21 @@ def route(header: Header, declared: AbstractSet[str] = frozenset(), *, calls_all
     """
     if header.role != "assistant":
         return Route(Kind.HIDDEN)
-    recipient = header.recipient or ""
-    name = recipient.removeprefix(_FUNCTIONS)
-    if recipient in declared or (recipient.startswith(_FUNCTIONS) and name):
+    name = _called(header.recipient or "", declared)
+    if name:
         return Route(Kind.TOOL_CALL, name) if calls_allowed else Route(Kind.HIDDEN)
-    if recipient not in _NO_NAMES and recipient != _FUNCTIONS:
+    if header.channel != "final" and header.recipient and not _is_no_name(header.recipient):
         return Route(Kind.HIDDEN)
     return Route(Kind.REASONING if header.channel == "analysis" else Kind.CONTENT)
+
+
+def _called(recipient: str, declared: AbstractSet[str]) -> str:
+    """Return the name of the function that is called, or nothing."""
+    if recipient.startswith(_FUNCTIONS):
+        name = recipient.removeprefix(_FUNCTIONS)
+        return recipient if recipient in declared and name not in declared else name
+    return recipient if recipient in declared and not _is_no_name(recipient) else ""
+
+
+def _is_no_name(recipient: str) -> bool:
+    return recipient in _NO_NAMES or recipient == _FUNCTIONS

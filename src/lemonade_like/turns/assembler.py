@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from lemonade_like.harmony.header import Header
@@ -42,6 +43,8 @@ class Assembler:
     ) -> None:
         self.done = False
         self.calls = 0
+        #: How many messages were kept from the client, by kind: the raw messages have them.
+        self.hidden: Counter[str] = Counter()
         self._new_call_id = new_call_id
         self._declared = declared
         self._calls_allowed = calls_allowed
@@ -75,7 +78,7 @@ class Assembler:
         for piece in pieces:
             if isinstance(piece, Body):
                 if not self.done:
-                    self._body(piece.text, events)
+                    self.add_body(piece.text, events)
             elif isinstance(piece, MessageStarted):
                 if not self.done:
                     self._started(piece.header, events)
@@ -89,16 +92,22 @@ class Assembler:
         return [ContentDelta(held, self._header.channel)] if held else []
 
     def _started(self, header: Header, events: list[Event]) -> None:
+        if header.channel != self._header.channel:
+            # Held-back text keeps its channel. A stop string that spans two channels is none.
+            events += self.finish()
         self._header = header
         self._route = route(header, self._declared, calls_allowed=self._calls_allowed)
         kind = self._route.kind
         self._separator = "\n" if kind in self._blocks else ""
+        if kind is Kind.HIDDEN:
+            self.hidden["hidden_call" if header.role == "assistant" else "invented_message"] += 1
         if kind is Kind.TOOL_CALL:
             events += self.finish()
             events.append(ToolCallStart(self.calls, self._new_call_id(), self._route.name))
             self.calls += 1
 
-    def _body(self, text: str, events: list[Event]) -> None:
+    def add_body(self, text: str, events: list[Event]) -> None:
+        """Append to ``events`` what more text of the body makes; not to be called when the turn is done."""
         kind = self._route.kind
         if kind is Kind.TOOL_CALL:
             events.append(ToolCallArgumentsDelta(self.calls - 1, text))
@@ -118,6 +127,7 @@ class Assembler:
 
     def _ended(self, piece: MessageEnded, events: list[Event]) -> None:
         events.append(MessageEnd(piece.message))
-        if self._route.kind is Kind.TOOL_CALL and not self._parallel_calls:
+        if self._route.kind is Kind.TOOL_CALL and not self._parallel_calls and piece.message.end == "<|end|>":
+            # Any other end is the turn's own: then the engine's account of it comes next.
             self.done = True
         self._route = Route(Kind.HIDDEN)

@@ -95,7 +95,7 @@ class Usage:
 @dataclass(slots=True)
 class Finish:
     """The turn is over. ``timings`` is the engine's own account (milliseconds and tokens per second); ``recovered``
-    counts, by kind, what was malformed in the model's output and had to be mended."""
+    counts, by kind, what was malformed in the model's output and had to be mended, or was kept from the client."""
 
     reason: FinishReason
     usage: Usage

@@ -27,6 +27,6 @@ def from_engine(error: EngineResponseError) -> ServerError:
     """Return what to tell the client of an error that the engine answered with."""
     if error.type == "exceed_context_size_error":
         return context_exceeded(error.details.get("n_prompt_tokens", 0), error.details.get("n_ctx", 0))
-    if 400 <= error.status < 500 or _BLAMES_THE_REQUEST.search(error.message):
+    if error.status in (400, 413, 422) or _BLAMES_THE_REQUEST.search(error.message):
         return BadRequest(f"The engine refused the request: {error.message}")
     return EngineFailure(f"The engine failed: {error.message}")

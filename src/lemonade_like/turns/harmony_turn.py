@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +21,7 @@ from lemonade_like.harmony.conversation import (
 from lemonade_like.harmony.messages import Message, Verbatim
 from lemonade_like.harmony.parser import Parser
 from lemonade_like.turns.assembler import Assembler
+from lemonade_like.turns.call_ids import new_call_id
 from lemonade_like.turns.constraint import constraint, told_format
 from lemonade_like.turns.events import Event, Finish, FinishReason, Progress, Usage
 from lemonade_like.turns.failures import context_exceeded
@@ -95,6 +95,7 @@ async def render(
             return await asyncio.to_thread(work)
         return work()
     except ConversationError as error:
+        _logger.debug("Error with Harmony formatting: %s", error)
         raise BadRequest(str(error), param=error.param) from error
 
 
@@ -137,7 +138,8 @@ async def harmony_turn(
         reasoning_budget=request.reasoning_budget if chosen.reasons else None,
         top_logprobs=request.top_logprobs,
     )
-    recording = Recording(renderer.encoder) if chosen.tools else None
+    # What continues a message that the client began is not the whole of it.
+    recording = Recording(renderer.encoder) if chosen.tools and prompt.opening.channel is None else None
     reader = TurnReader(request, prompt, recording)
     async with aclosing(lease.engine.stream_completion(payload)) as stream:
         async for frames in stream:
@@ -159,7 +161,7 @@ class TurnReader:
         self._recording = recording
         self._parser = Parser(prompt.opening)
         self._assembler = Assembler(
-            new_call_id=_new_call_id,
+            new_call_id=new_call_id,
             opening=prompt.opening,
             declared=frozenset(tool.name for tool in request.tools),
             calls_allowed=request.tool_choice != "none",
@@ -178,24 +180,28 @@ class TurnReader:
     def read(self, frames: Iterable[dict[str, Any]]) -> list[Event]:
         """Return the events that these frames make."""
         events: list[Event] = []
-        assembler, usage = self._assembler, self._usage
+        parser, assembler, usage, recording = self._parser, self._assembler, self._usage, self._recording
         for frame in frames:
             progress = frame.get("prompt_progress")
             if progress is not None:
                 # Its "tokens" are no tokens of the answer.
-                usage.cached_tokens = progress["cache"]
-                events.append(Progress("prefill", progress["processed"], progress["total"]))
+                usage.cached_tokens = progress.get("cache", 0)
+                events.append(Progress("prefill", progress.get("processed", 0), progress.get("total", 0)))
                 continue
+            ids, text = frame.get("tokens", ()), frame.get("content", "")
             predicted = frame.get("tokens_predicted", usage.completion_tokens)
             was_reasoning, was_answering = assembler.reasoning, assembler.answering
-            new = assembler.add(self._parser.feed(frame["tokens"], frame["content"]))
-            events += new
+            before = len(events)
+            if not parser.feed_body(ids, text):
+                events += assembler.add(parser.feed(ids, text))
+            elif text:
+                assembler.add_body(text, events)
             if self._logprobs is not None:
                 if was_answering and assembler.answering:
-                    self._logprobs.written(frame.get("completion_probabilities", ()), frame["content"])
-                self._logprobs.attach(new)
-            if self._recording is not None:
-                self._recording.add(frame["tokens"], frame["content"], predicted, new)
+                    self._logprobs.written(frame.get("completion_probabilities", ()), text)
+                self._logprobs.attach(events[before:])
+            if recording is not None:
+                recording.add(ids, text, predicted, events[before:])
             if was_reasoning and assembler.reasoning:
                 # Ids may be missing from the stream, but the count is not: it says how many they were.
                 usage.reasoning_tokens += predicted - usage.completion_tokens
@@ -214,7 +220,7 @@ class TurnReader:
             self._logprobs.attach(events)
         timings = self._final.get("timings", {})
         self._usage.cached_tokens = timings.get("cache_n", self._usage.cached_tokens)
-        recovered = dict(self._parser.recovered)
+        recovered = dict(self._parser.recovered + self._assembler.hidden)
         if recovered:
             _logger.debug("malformed output was mended: %s", recovered)
             if self._recording is not None:
@@ -226,7 +232,3 @@ class TurnReader:
         if self._final.get("stop_type") == "limit" and not self._assembler.done:
             return "length"
         return "tool_calls" if self._assembler.calls else "stop"
-
-
-def _new_call_id() -> str:
-    return f"call_{secrets.token_urlsafe(18)}"

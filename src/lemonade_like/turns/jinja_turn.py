@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from lemonade_like.turns.call_ids import new_call_id
 from lemonade_like.turns.events import (
     ContentDelta,
     Event,
@@ -59,15 +59,15 @@ class ChatReader:
         events: list[Event] = []
         for frame in frames:
             if progress := frame.get("prompt_progress"):
-                self._usage.prompt_tokens = progress["total"]
-                self._usage.cached_tokens = progress["cache"]
-                events.append(Progress("prefill", progress["processed"], progress["total"]))
+                self._usage.prompt_tokens = progress.get("total", 0)
+                self._usage.cached_tokens = progress.get("cache", 0)
+                events.append(Progress("prefill", progress.get("processed", 0), progress.get("total", 0)))
             for choice in frame.get("choices", ()):
                 self._choice(choice, events)
                 self._reason = choice.get("finish_reason") or self._reason
             if usage := frame.get("usage"):
-                self._usage.prompt_tokens = usage["prompt_tokens"]
-                self._usage.completion_tokens = usage["completion_tokens"]
+                self._usage.prompt_tokens = usage.get("prompt_tokens", 0)
+                self._usage.completion_tokens = usage.get("completion_tokens", 0)
                 details = usage.get("prompt_tokens_details") or {}
                 self._usage.cached_tokens = details.get("cached_tokens", self._usage.cached_tokens)
             self._timings = frame.get("timings", self._timings)
@@ -114,7 +114,7 @@ class ChatReader:
         index, function = call.get("index", 0), call.get("function", {})
         if index not in self._calls:
             self._calls.add(index)
-            call_id = call.get("id") or f"call_{secrets.token_urlsafe(18)}"
+            call_id = call.get("id") or new_call_id()
             events.append(ToolCallStart(index, call_id, function.get("name", "")))
         if arguments := function.get("arguments"):
             events.append(ToolCallArgumentsDelta(index, arguments))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from lemonade_like.errors import ServerError
 from lemonade_like.pool.resident import EngineConnectionLost, EngineResponseError
 from lemonade_like.turns.events import Event, Progress
 from lemonade_like.turns.failures import from_engine
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
     from lemonade_like.pool.resident import Lease
     from lemonade_like.turns.formats import HarmonyFormat
     from lemonade_like.turns.request import ReasoningFormat, TurnRequest
-
-_logger = logging.getLogger("lemonade_like.turns")
 
 
 @dataclass(frozen=True)
@@ -70,12 +66,10 @@ class Turns:
                     async for batch in events:
                         if shown := view.apply(batch):
                             yield shown
-            except (ServerError, EngineResponseError, EngineConnectionLost) as error:
-                if lease.prompt_format is not None:
-                    _logger.debug("Error with Harmony formatting: %s", error)
-                if isinstance(error, ServerError):
-                    raise
-                raise await _explained(error, lease) from error
+            except EngineResponseError as error:
+                raise from_engine(error) from error
+            except EngineConnectionLost as error:
+                raise await lease.explain(error) from error
 
     def _turn(self, request: TurnRequest, lease: Lease[HarmonyFormat]) -> AsyncGenerator[list[Event], None]:
         if lease.prompt_format is None:
@@ -88,7 +82,3 @@ class Turns:
             default_effort=self._options.default_effort,
             today=self._options.today(),
         )
-
-
-async def _explained(error: EngineResponseError | EngineConnectionLost, lease: Lease[HarmonyFormat]) -> ServerError:
-    return from_engine(error) if isinstance(error, EngineResponseError) else await lease.explain(error)
