@@ -15,10 +15,12 @@ from lemonade_like.harmony.conversation import (
     KNOWLEDGE_CUTOFF,
     ConversationError,
     Effort,
+    HarmonyConversation,
+    Opening,
     SystemMessage,
     build_conversation,
 )
-from lemonade_like.harmony.messages import Verbatim
+from lemonade_like.harmony.messages import Message, Verbatim
 from lemonade_like.harmony.parser import Parser
 from lemonade_like.turns.assembler import Assembler
 from lemonade_like.turns.call_ids import new_call_id
@@ -50,6 +52,11 @@ class Plan:
     system: SystemMessage
     tools: bool
 
+    @property
+    def reasons(self) -> bool:
+        """Whether the model may reason."""
+        return self.system.effort != "none"
+
 
 def plan(request: TurnRequest, *, default_effort: Effort, current_date: str) -> Plan:
     """Decide effort and tools. Raises ``BadRequest`` for an effort that nobody knows."""
@@ -78,15 +85,25 @@ async def render(
     generated = {place: Verbatim(tuple(turn.ids)) for place, turn in (recalled or {}).items()}
 
     def work() -> Prompt:
-        return renderer.render_for_completion(
-            build_conversation(request.messages, chosen.system, tools, generated, response_format=response_format)
+        conversation = build_conversation(
+            request.messages, chosen.system, tools, generated, response_format=response_format
         )
+        if conversation.opening.channel == "analysis" and (request.reasoning_budget is not None or not chosen.reasons):
+            # The engine counts from where reasoning begins, so what the client began is ended here.
+            conversation = _reasoning_ended(conversation, Opening() if chosen.reasons or tools else Opening("final"))
+        return renderer.render_for_completion(conversation)
 
     try:
         return await asyncio.to_thread(work) if is_long(request) else work()
     except ConversationError as error:
         _logger.debug("Error with Harmony formatting: %s", error)
         raise BadRequest(str(error), param=error.param, code=error.code) from error
+
+
+def _reasoning_ended(conversation: HarmonyConversation, opening: Opening) -> HarmonyConversation:
+    """The conversation with the reasoning that it has begun as a message of its own."""
+    begun = Message("assistant", conversation.opening.body, channel="analysis")
+    return HarmonyConversation((*conversation.messages, begun), opening)
 
 
 async def harmony_turn(
@@ -106,8 +123,7 @@ async def harmony_turn(
     prompt = await render(request, chosen, renderer, recalled)
     if len(prompt.ids) >= lease.context_length:
         raise context_exceeded(len(prompt.ids), lease.context_length)
-    reasons = chosen.system.effort != "none"
-    grammar = await constraint(request, prompt.opening, reasons=reasons)
+    grammar = await constraint(request, prompt.opening, reasons=chosen.reasons)
     _logger.debug(
         "%s: prompt of %d tokens, effort %s, %d tools, %s",
         request.model,
@@ -121,7 +137,7 @@ async def harmony_turn(
         request.sampling,
         max_tokens=-1 if request.max_tokens is None else request.max_tokens,
         grammar=grammar,
-        reasoning_budget=request.reasoning_budget if reasons else None,
+        reasoning_budget=request.reasoning_budget if chosen.reasons else None,
         top_logprobs=request.top_logprobs,
     )
     # What continues a message that the client began is not the whole of it.

@@ -75,7 +75,8 @@ def chat_payload(request: TurnRequest) -> dict[str, Any]:
         schema = {"name": request.response_format.name, "schema": request.response_format.schema}
         payload["response_format"] = {"type": "json_schema", "json_schema": schema}
     if request.reasoning_budget is not None:
-        payload["thinking_budget_tokens"] = request.reasoning_budget
+        # llama-server has had both names for it.
+        payload["thinking_budget_tokens"] = payload["reasoning_budget_tokens"] = request.reasoning_budget
     if tools := request.callable_tools:
         payload["tools"] = [
             {

@@ -37,6 +37,8 @@ KINDS: dict[str, Any] = {
         "additionalProperties": {"type": "string"},
     },
     "an enum": {"enum": ["x", "ü\n", 1, 1.5, None, True, {"k": [1, "<|end|>"]}]},
+    "an enum of many": {"enum": [f"value {n}" for n in range(300)] + ["value", "v", ""]},
+    "an enum of ever longer texts": {"enum": ["x" * n for n in range(200)]},
     "an enum of one type": {"type": "string", "enum": ["a", 1]},
     "a constant": {"const": {"<|start|>": '"'}},
     "several types": {"type": ["string", "integer", "null"], "minimum": 3, "minLength": 2},
@@ -152,6 +154,9 @@ WRONG: list[tuple[Any, tuple[str | int, ...], str, bool]] = [
     ({"type": "string", "pattern": "a", "maxLength": 3}, ("maxLength",), "together with 'pattern'", True),
     ({"type": "string", "pattern": "("}, ("pattern",), "no regular expression", False),
     ({"type": "string", "pattern": r"(?=a)\b"}, ("pattern",), "cannot say", True),
+    ({"enum": list(range(501))}, ("enum",), "more than 500 values", True),
+    ({"properties": {str(n): {} for n in range(101)}}, ("properties",), "optional properties in a row", True),
+    ({"type": "string", "pattern": "^(a|aa){0,251}$"}, ("pattern",), "more than 250 times", True),
     ({"type": "integer", "minimum": 3, "maximum": 2}, (), "no value at all", False),
     ({"type": "string", "enum": [1]}, (), "no value at all", False),
     ({"properties": {"a": False}, "required": ["a"]}, (), "requires 'a' and forbids it", False),
@@ -185,7 +190,8 @@ HOSTILE = {
     "fairly deep": _nested(150),
     "large": {"enum": ["x" * MAX_SCHEMA_BYTES]},
     "many repetitions": {"properties": {str(n): {"type": "string", "maxLength": 99_900 + n} for n in range(99)}},
-    "repeated patterns": {"type": "string", "pattern": "^" + "(a{900}b{900})" * 100 + "$"},
+    "repeated patterns": {"type": "string", "pattern": "^" + "(a{200}b{200})" * 100 + "$"},
+    "many branches": {"anyOf": [{"const": n} for n in range(1000)]},
     "branches that multiply": {
         "allOf": [{"$ref": "#/$defs/0"}],
         "$defs": {

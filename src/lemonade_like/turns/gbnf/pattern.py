@@ -47,6 +47,7 @@ _ESCAPED: Final = {
 _NOT_PLAIN: Final = char_set((0, 31), (127, 127), (0xD800, 0xDFFF), *chars('<"\\'))
 _COUNT: Final = re.compile(r"\{(\d{1,6})(?:(,)(\d{1,6})?)?\}")
 _MAX_DEPTH: Final = 20
+_MAX_COUNT: Final = 250
 
 #: Formats that JSON Schema names, so far as a pattern can say them. February has 28 days here.
 _TIME: Final = r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)"
@@ -161,6 +162,8 @@ class _Parser:
         self._take("?")  # a lazy quantifier matches the same strings
         if self._at < len(self._text) and (self._text[self._at] in "*+?" or _COUNT.match(self._text, self._at)):
             raise self._unsupported()
+        if max(least, most or 0) > _MAX_COUNT:
+            raise SchemaError(f"repeats something more than {_MAX_COUNT} times", unsupported=True)
         return self._rules.repeat(self._rules.add(element), least, most)
 
     def _class(self) -> CharSet:

@@ -98,9 +98,9 @@ def literal(text: str) -> str:
     return '"' + "".join(_plain(character) for character in text) + '"'
 
 
-def json_literal(value: Any) -> str:
-    """Return the quoted form of a JSON value's text, which spells no control token."""
-    return literal(json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<|", "\\u003c|"))
+def json_text(value: Any) -> str:
+    """Return a JSON value's text, which spells no control token."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<|", "\\u003c|")
 
 
 def _plain(character: str) -> str:

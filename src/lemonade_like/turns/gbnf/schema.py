@@ -7,13 +7,14 @@ well.
 
 from __future__ import annotations
 
+import itertools
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from lemonade_like.turns.gbnf import numbers
 from lemonade_like.turns.gbnf.combine import CONSTRAINTS, combined, types_of
 from lemonade_like.turns.gbnf.pattern import FORMATS, string_matching
-from lemonade_like.turns.gbnf.rules import Rules, SchemaError, character_class, chars, complement, json_literal, literal
+from lemonade_like.turns.gbnf.rules import Rules, SchemaError, character_class, chars, complement, json_text, literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +25,9 @@ _COMMA: Final = 'space "," space'
 _MAX_DEPTH: Final = 64
 #: Parts that must hold at once can multiply: this bounds the work, whatever the schema.
 _MAX_PARTS: Final = 10_000
+#: So many ways may be open at one place. An engine follows them all for every token that it looks at.
+_MAX_OPEN: Final = 100
+_MAX_VALUES: Final = 500
 _MAX_ITEMS: Final = 1000
 _MAX_LENGTH: Final = 100_000
 _BLOCK: Final = 100
@@ -68,6 +72,8 @@ class Converter:
         here = merged
         for several in ("anyOf", "oneOf"):
             if several in here:
+                if len(here[several]) > _MAX_OPEN:
+                    raise SchemaError(f"has more than {_MAX_OPEN} branches", (*path, several))
                 rest = {key: value for key, value in here.items() if key != several}
                 return self._any_of(rest, here[several], (*path, several), depth)
         self._refuse(here, ("not", "if", "then", "else", "$dynamicRef", "$recursiveRef"), path)
@@ -91,7 +97,24 @@ class Converter:
         fitting = [value for value in values if kinds is None or kinds & _kinds(value)]
         if not fitting:
             raise SchemaError("allows no value at all", path)
-        return self._rules.add(" | ".join(dict.fromkeys(map(json_literal, fitting))))
+        if len(fitting) > _MAX_VALUES:
+            if self._strict:
+                raise SchemaError(f"has more than {_MAX_VALUES} values", (*path, "enum"), unsupported=True)
+            return "string" if all(isinstance(value, str) for value in fitting) else "value"
+        return self._one_literal(sorted({json_text(value) for value in fitting}), 0)
+
+    def _one_literal(self, texts: list[str], depth: int) -> str:
+        """One of ``texts``. What they begin with in common is written once: an engine follows each way that is open."""
+        common = _common_beginning(texts[0], texts[-1])
+        if len(texts) == 1:
+            return literal(common)
+        groups = itertools.groupby((text[len(common) :] for text in texts), key=lambda rest: rest[:1])
+        if depth > _MAX_DEPTH:
+            options = [literal(text[len(common) :]) for text in texts]
+        else:
+            options = [self._one_literal(list(group), depth + 1) for _, group in groups]
+        rest = self._rules.add(" | ".join(options))
+        return f"{literal(common)} {rest}" if common else rest
 
     def _of_type(self, kind: str, here: dict[str, Any], path: Path, depth: int) -> str:
         if kind == "object":
@@ -172,9 +195,18 @@ class Converter:
                     raise SchemaError(f"requires '{name}' and forbids it", path)
                 continue
             where = (*path, "properties", name) if name in properties else path
-            key = json_literal(name)
+            key = literal(json_text(name))
             value = self._nested(wanted, where, depth)
             members.append((self._rules.add(f'{key} space ":" space {value}'), name in required))
+        runs = (list(run) for required, run in itertools.groupby(members, key=lambda member: member[1]) if not required)
+        if max(map(len, runs), default=0) > _MAX_OPEN:
+            if not self._strict:
+                return "object"
+            raise SchemaError(
+                f"has more than {_MAX_OPEN} optional properties in a row: make some of them required",
+                (*path, "properties"),
+                unsupported=True,
+            )
         more = None
         if extra is not False:
             value = self._nested(extra, (*path, "additionalProperties"), depth)
@@ -361,6 +393,12 @@ def _kinds(value: Any) -> set[str]:
     if isinstance(value, int | float):
         return {"number", "integer"} if float(value).is_integer() else {"number"}
     return {"string"} if isinstance(value, str) else {"array"} if isinstance(value, list) else {"object"}
+
+
+def _common_beginning(one: str, other: str) -> str:
+    """What two texts begin with; of sorted texts, the first and the last tell it for all."""
+    differs = (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return one[: next(differs, min(len(one), len(other)))]
 
 
 def _either(options: Iterable[str]) -> str:
