@@ -103,7 +103,7 @@ class Parser:
     def finish(self) -> list[Piece]:
         """Take the end of the output. What was begun is completed, as far as it goes."""
         pieces = self._end(None) if self._current else self._abandon_header(None)
-        if pieces and isinstance(pieces[0], MessageStarted) and pieces[0].header.recipient:
+        if len(pieces) == 2 and isinstance(pieces[0], MessageStarted) and pieces[0].header.recipient:
             # Cut off within a header: the recipient may be half a name, and nothing was said to it.
             pieces = pieces[-1:]
         return pieces
