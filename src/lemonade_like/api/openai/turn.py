@@ -151,7 +151,8 @@ def _sampling(body: ChatCompletionRequest) -> Sampling:
     return Sampling(
         temperature=body.temperature,
         top_p=body.top_p,
-        seed=body.seed,
+        # To llama.cpp's own clients -1 is any seed.
+        seed=None if body.seed == -1 else body.seed,
         frequency_penalty=body.frequency_penalty,
         presence_penalty=body.presence_penalty,
         extra=extra,
