@@ -61,6 +61,13 @@ class Reference:
         """One whole message."""
         return self._encoding.render(_message(message))
 
+    def tool_type(self, parameters: dict[str, Any]) -> str:
+        """The type of a function's parameters."""
+        content = library.DeveloperContent.new().with_function_tools([library.ToolDescription.new("f", "", parameters)])
+        ids = self._encoding.render(library.Message.from_role_and_content(library.Role.DEVELOPER, content))
+        written: str = self._encoding.decode(ids)
+        return written.partition("type f = (_: ")[2].rpartition(") => any;")[0]
+
     def parse(self, ids: Sequence[int]) -> list[dict[str, Any]]:
         """The messages of a well-formed completion, as role, channel, recipient, content type and content."""
         return [
