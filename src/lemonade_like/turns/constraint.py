@@ -80,12 +80,13 @@ async def check_format(wanted: ResponseFormat | None) -> None:
 def told_format(wanted: ResponseFormat | None) -> str:
     """Return the section of the developer message that tells the model the format; empty without one.
 
-    Source: the "Structured output" section of the Harmony response format guide.
+    Source: the "Structured output" section of the Harmony response format guide. Raises ``BadRequest`` for a schema
+    that nests too deeply to be written.
     """
     if wanted is None:
         return ""
     description = "".join(f"// {line}\n" for line in wanted.description.splitlines())
-    schema = orjson.dumps(wanted.schema).decode()
+    schema = _json(wanted.schema, wanted.param)
     return f"# Response Formats\n\n## {wanted.name}\n\n{description}{schema}"
 
 
@@ -118,14 +119,20 @@ async def _arguments_grammar(tool: FunctionTool) -> JsonGrammar:
 
 
 async def _converted(schema: Any, *, strict: bool, param: str) -> JsonGrammar:
+    large = len(_json(schema, param)) > _LARGE_SCHEMA
     try:
-        if len(orjson.dumps(schema)) > _LARGE_SCHEMA:
+        if large:
             return await asyncio.to_thread(schema_grammar, schema, strict=strict)
         return schema_grammar(schema, strict=strict)
     except SchemaError as error:
         raise _refusal(error, param) from None
+
+
+def _json(schema: Any, param: str) -> str:
+    try:
+        return orjson.dumps(schema).decode()
     except TypeError as error:
-        raise BadRequest(f"'{param}' is no JSON: {error}.", param=param, code="invalid_json_schema") from None
+        raise BadRequest(f"'{param}' cannot be written: {error}.", param=param, code="invalid_json_schema") from None
 
 
 def _refusal(error: SchemaError, param: str) -> BadRequest:
