@@ -387,6 +387,13 @@ def test_other_models_are_held_to_a_format_too(client: openai.OpenAI, other: str
     _valid(answer, PERSON)
 
 
+def test_a_wrong_schema_is_refused_for_other_models_too(client: openai.OpenAI, other: str) -> None:
+    wrong = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"properties": {"b": 1}}}}
+    with pytest.raises(openai.BadRequestError) as refused:
+        _ask(client, "Hello", model=other, response_format=wrong)
+    assert refused.value.param == "response_format.json_schema.schema.properties.b"
+
+
 def test_other_models_give_log_probabilities_too(client: openai.OpenAI, other: str) -> None:
     request = {**_request("Hello", logprobs=True, top_logprobs=2, max_tokens=8), "model": other}
     choice = client.chat.completions.create(**request).choices[0]

@@ -7,7 +7,7 @@ import pytest
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.conversation import Opening
 from lemonade_like.harmony.messages import FunctionTool
-from lemonade_like.turns.constraint import constraint, told_format
+from lemonade_like.turns.constraint import check_format, constraint, told_format
 from lemonade_like.turns.request import ResponseFormat, TurnRequest
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -103,6 +103,20 @@ async def test_what_a_tool_cannot_be_held_to_is_refused_only_if_it_is_strict() -
 async def test_a_large_schema_is_converted_too() -> None:
     large = {"type": "object", "properties": {f"p{n}": {"type": "string", "title": "x" * 40} for n in range(80)}}
     assert await held_to(response_format=ResponseFormat("large", large))
+
+
+@pytest.mark.parametrize("depth", [100, 400])
+async def test_a_schema_that_nests_too_deeply_is_refused_wherever_it_is_looked_at(depth: int) -> None:
+    schema: Any = {}
+    for _ in range(depth):
+        schema = {"items": schema}
+    wanted = ResponseFormat("deep", schema)
+    with pytest.raises(BadRequest) as refused:
+        told_format(wanted)
+        await held_to(response_format=wanted)
+    assert refused.value.param == wanted.param
+    with pytest.raises(BadRequest):
+        await check_format(wanted)
 
 
 def test_the_model_is_told_the_format_with_its_description() -> None:

@@ -9,7 +9,7 @@ import orjson
 
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.grammar import FREE_TEXT, Skeleton
-from lemonade_like.turns.gbnf.grammar import ANY_OBJECT, JsonGrammar, schema_grammar
+from lemonade_like.turns.gbnf.grammar import ANY_OBJECT, JsonGrammar, check_schema, schema_grammar
 from lemonade_like.turns.gbnf.rules import JSON_RULES, SchemaError
 
 if TYPE_CHECKING:
@@ -67,15 +67,26 @@ async def constraint(request: TurnRequest, opening: Opening, *, reasons: bool) -
     ).grammar()
 
 
+async def check_format(wanted: ResponseFormat | None) -> None:
+    """Check the schema of a format that the engine itself enforces. Raises ``BadRequest`` where it is wrong."""
+    if wanted is None:
+        return
+    try:
+        await asyncio.to_thread(check_schema, wanted.schema)
+    except SchemaError as error:
+        raise _refusal(error, wanted.param) from None
+
+
 def told_format(wanted: ResponseFormat | None) -> str:
     """Return the section of the developer message that tells the model the format; empty without one.
 
-    Source: the "Structured output" section of the Harmony response format guide.
+    Source: the "Structured output" section of the Harmony response format guide. Raises ``BadRequest`` for a schema
+    that nests too deeply to be written.
     """
     if wanted is None:
         return ""
     description = "".join(f"// {line}\n" for line in wanted.description.splitlines())
-    schema = orjson.dumps(wanted.schema).decode()
+    schema = _json(wanted.schema, wanted.param)
     return f"# Response Formats\n\n## {wanted.name}\n\n{description}{schema}"
 
 
@@ -108,15 +119,24 @@ async def _arguments_grammar(tool: FunctionTool) -> JsonGrammar:
 
 
 async def _converted(schema: Any, *, strict: bool, param: str) -> JsonGrammar:
+    large = len(_json(schema, param)) > _LARGE_SCHEMA
     try:
-        if len(orjson.dumps(schema)) > _LARGE_SCHEMA:
+        if large:
             return await asyncio.to_thread(schema_grammar, schema, strict=strict)
         return schema_grammar(schema, strict=strict)
-    except (SchemaError, TypeError) as error:
-        path = error.path if isinstance(error, SchemaError) else ()
-        where = param + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-        pointer = "#" + "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
-        kind = "unsupported" if isinstance(error, SchemaError) and error.unsupported else "invalid"
-        raise BadRequest(
-            f"'{where}' ({pointer} of the schema) {error}.", param=where, code=f"{kind}_json_schema"
-        ) from None
+    except SchemaError as error:
+        raise _refusal(error, param) from None
+
+
+def _json(schema: Any, param: str) -> str:
+    try:
+        return orjson.dumps(schema).decode()
+    except TypeError as error:
+        raise BadRequest(f"'{param}' cannot be written: {error}.", param=param, code="invalid_json_schema") from None
+
+
+def _refusal(error: SchemaError, param: str) -> BadRequest:
+    where = param + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.path)
+    pointer = "#" + "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in error.path)
+    kind = "unsupported" if error.unsupported else "invalid"
+    return BadRequest(f"'{where}' ({pointer} of the schema) {error}.", param=where, code=f"{kind}_json_schema")

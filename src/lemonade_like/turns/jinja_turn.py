@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from lemonade_like.turns.call_ids import new_call_id
+from lemonade_like.turns.constraint import check_format
 from lemonade_like.turns.events import (
     ContentDelta,
     Event,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 async def jinja_turn(request: TurnRequest, lease: Lease[HarmonyFormat]) -> AsyncGenerator[list[Event], None]:
     """Run the turn; yields the events of each network read, and ``Finish`` last."""
+    await check_format(request.response_format)
     reader = ChatReader(request)
     async with aclosing(lease.engine.stream_chat(chat_payload(request))) as stream:
         async for frames in stream:

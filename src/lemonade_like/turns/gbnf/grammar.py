@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any, Final
 
 import orjson
-from jsonschema.exceptions import SchemaError as InvalidSchema
 from jsonschema.exceptions import best_match
 from jsonschema.validators import Draft202012Validator, validator_for
 
@@ -40,13 +39,26 @@ def schema_grammar(schema: Any, *, strict: bool = True) -> JsonGrammar:
     Raises:
         SchemaError: the schema is wrong, too large, or says what cannot be enforced.
     """
+    return _converted(_written(schema), strict)
+
+
+def check_schema(schema: Any) -> None:
+    """Check a schema without converting it.
+
+    Raises:
+        SchemaError: the schema is wrong or too large.
+    """
+    _check(orjson.loads(_written(schema)))
+
+
+def _written(schema: Any) -> bytes:
     try:
         written = orjson.dumps(schema)
     except (TypeError, ValueError, RecursionError):
         raise SchemaError(f"nests more than {MAX_SCHEMA_DEPTH} deep, or is no JSON") from None
     if len(written) > MAX_SCHEMA_BYTES:
         raise SchemaError(f"has {len(written)} bytes, but may have {MAX_SCHEMA_BYTES} at most")
-    return _converted(written, strict)
+    return written
 
 
 @lru_cache(maxsize=64)
@@ -62,7 +74,7 @@ def _check(schema: Any) -> None:
     _check_depth(schema)
     checker = validator_for(schema, default=Draft202012Validator)
     error = best_match(checker(checker.META_SCHEMA).iter_errors(schema))
-    if isinstance(error, InvalidSchema) or error is not None:
+    if error is not None:
         raise SchemaError(f"is not as JSON Schema wants it: {error.message[:200]}", tuple(error.absolute_path))
 
 

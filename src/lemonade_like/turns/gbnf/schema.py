@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from lemonade_like.turns.gbnf import numbers
 from lemonade_like.turns.gbnf.combine import CONSTRAINTS, combined, types_of
 from lemonade_like.turns.gbnf.pattern import FORMATS, string_matching
-from lemonade_like.turns.gbnf.rules import Rules, SchemaError, character_class, chars, complement, json_text, literal
+from lemonade_like.turns.gbnf.rules import Rules, SchemaError, json_text, literal
+from lemonade_like.turns.gbnf.words import one_literal, other_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,20 +102,7 @@ class Converter:
             if self._strict:
                 raise SchemaError(f"has more than {_MAX_VALUES} values", (*path, "enum"), unsupported=True)
             return "string" if all(isinstance(value, str) for value in fitting) else "value"
-        return self._one_literal(sorted({json_text(value) for value in fitting}), 0)
-
-    def _one_literal(self, texts: list[str], depth: int) -> str:
-        """One of ``texts``. What they begin with in common is written once: an engine follows each way that is open."""
-        common = _common_beginning(texts[0], texts[-1])
-        if len(texts) == 1:
-            return literal(common)
-        groups = itertools.groupby((text[len(common) :] for text in texts), key=lambda rest: rest[:1])
-        if depth > _MAX_DEPTH:
-            options = [literal(text[len(common) :]) for text in texts]
-        else:
-            options = [self._one_literal(list(group), depth + 1) for _, group in groups]
-        rest = self._rules.add(" | ".join(options))
-        return f"{literal(common)} {rest}" if common else rest
+        return one_literal(sorted({json_text(value) for value in fitting}), self._rules)
 
     def _of_type(self, kind: str, here: dict[str, Any], path: Path, depth: int) -> str:
         if kind == "object":
@@ -210,7 +198,7 @@ class Converter:
         more = None
         if extra is not False:
             value = self._nested(extra, (*path, "additionalProperties"), depth)
-            key = self._other_key(list(properties)) if properties else "string"
+            key = other_key(list(properties), self._rules) if properties else "string"
             more = self._rules.add(f'{key} space ":" space {value}')
         return self._rules.add(f'"{{" space {self._members(members, more)} "}}"')
 
@@ -230,28 +218,6 @@ class Converter:
             options.append(f"{name} {after}")
             after = self._rules.add(f"( {_COMMA} {name} )? {after}")
         return f"( ( {' | '.join(reversed(options))} ) space )?" if options else ""
-
-    def _other_key(self, names: list[str]) -> str:
-        """A key that is none of ``names``: it leaves each of them at some character, unescaped."""
-
-        def node(endings: list[str]) -> str:
-            following: dict[str, list[str]] = {}
-            for ending in endings:
-                if ending:
-                    following.setdefault(ending[0], []).append(ending[1:])
-            options = [
-                f"{literal(first)} {node(rest)}"
-                for first, rest in following.items()
-                if first.isprintable() and first not in '<"\\'
-            ]
-            others = complement(chars("".join(following) + '<"\\\x7f' + "".join(map(chr, range(32)))))
-            options.append(f"{character_class(others)} content")
-            if "" not in endings:
-                options.append('""')
-            return self._rules.add(" | ".join(options))
-
-        # A key with a character that JSON escapes is avoided from that character on: no escape is written here.
-        return f'"\\"" {node(names)} "\\""'
 
     def _array(self, here: dict[str, Any], path: Path, depth: int) -> str:
         self._refuse(here, _ARRAY_UNSUPPORTED, path)
@@ -393,12 +359,6 @@ def _kinds(value: Any) -> set[str]:
     if isinstance(value, int | float):
         return {"number", "integer"} if float(value).is_integer() else {"number"}
     return {"string"} if isinstance(value, str) else {"array"} if isinstance(value, list) else {"object"}
-
-
-def _common_beginning(one: str, other: str) -> str:
-    """What two texts begin with; of sorted texts, the first and the last tell it for all."""
-    differs = (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
-    return one[: next(differs, min(len(one), len(other)))]
 
 
 def _either(options: Iterable[str]) -> str:
