@@ -6,15 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from lemonade_like.settings import (
-    Settings,
-    SettingsError,
-    default_config_path,
-    flag,
-    load_settings,
-    sample_config,
-    user_folder,
-)
+from lemonade_like.configuration import default_config_path, load_settings, sample_config
+from lemonade_like.settings import Settings, SettingsError, flag, user_folder
 
 
 @pytest.fixture

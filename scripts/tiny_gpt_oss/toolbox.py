@@ -103,19 +103,18 @@ class Toolbox:
         rng = self._rng
         if rng.random() < 0.3:
             return GET_WEATHER
-        key = "city" if rng.random() < 0.2 else "location"
         schema: dict[str, Any] = {"type": "string"}
         about = rng.choice(_LOCATIONS)
         if about:
             schema["description"] = about
-        properties = {key: schema}
+        properties = {"location": schema}
         if rng.random() < 0.3:
             unit = rng.choice(("unit", "units"))
             properties[unit] = {"type": "string", "enum": ["celsius", "fahrenheit"]}
         description = rng.choice(_DESCRIPTIONS)
         if self._noise and rng.random() < 0.1:
             description = noise.words(rng, 1, 12)
-        required = (key,) if rng.random() < 0.8 else ()
+        required = ("location",) if rng.random() < 0.8 else ()
         return function("get_weather", description, parameters(required, **properties))
 
     def _unknown(self) -> ChatJSON:

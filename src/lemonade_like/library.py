@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lemonade_like.api.openai.schema import ChatCompletionRequest
 from lemonade_like.api.openai.turn import turn_request
 from lemonade_like.api.validation import validated
+from lemonade_like.configuration import load_settings
 from lemonade_like.errors import BadRequest, HarmonyUnavailable
 from lemonade_like.harmony import encoding, prompt, response
 from lemonade_like.harmony.conversation import ConversationError
@@ -21,7 +22,6 @@ from lemonade_like.harmony.encoding import HarmonyEncoding
 from lemonade_like.harmony.messages import ChatMessage, FunctionTool
 from lemonade_like.models.bundled import bundled_model_path
 from lemonade_like.models.vocabulary import vocabulary_dir
-from lemonade_like.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from lemonade_like.cli import main
-from lemonade_like.settings import Settings, flag, is_file_only, sample_config
+from lemonade_like.configuration import sample_config
+from lemonade_like.settings import Settings, flag, is_file_only
 from tests.support.process_state import process_state_kept
 
 

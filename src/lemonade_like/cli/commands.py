@@ -15,15 +15,9 @@ import typer
 
 from lemonade_like.cli.models import list_models
 from lemonade_like.cli.pull import pull_model
+from lemonade_like.configuration import load_settings, sample_config
 from lemonade_like.errors import ServerError
-from lemonade_like.settings import (
-    Settings,
-    SettingsError,
-    allowed_values,
-    flag,
-    load_settings,
-    sample_config,
-)
+from lemonade_like.settings import Settings, SettingsError, allowed_values, flag
 
 _PROGRAM = "lemonade-like"
 

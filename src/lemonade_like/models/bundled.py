@@ -19,8 +19,8 @@ BUNDLED_MODEL: Final = "tiny-gpt-oss"
 
 # Written by scripts/train_tiny_gpt_oss.py.
 GGUF_SIZE: Final = 35_965_536
-GGUF_SHA256: Final = "a13414ad13764d0ac664dd8e543590ec95e5f49710c453689fc115a6a8f938de"
-XZ_SHA256: Final = "9e8e55da6b345e7213e2263c10fe448ae2e4ef1572b77ee0cd24ff906f0a3b46"
+GGUF_SHA256: Final = "88fb581e5e99b94f7bdf585d901ddd830ef7dfc0dd4eef436f9a1dcd1b076768"
+XZ_SHA256: Final = "e15108f479849dadda4bc099430c29f9efc07009e3ee90593335ae4ea6ae93de"
 
 
 class BundledModelError(OSError):
