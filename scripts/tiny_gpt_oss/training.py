@@ -5,23 +5,29 @@ from __future__ import annotations
 import math
 import random
 import time
+from itertools import product
 from typing import TYPE_CHECKING, Final, TypedDict
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from scripts.tiny_gpt_oss.network import TinyGptOss
+from scripts.tiny_gpt_oss.rendering import Scene
 from scripts.tiny_gpt_oss.variation import Sample, Variation, everything
 
 from lemonade_like.harmony import tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from scripts.tiny_gpt_oss.known import KnownPrompt
     from scripts.tiny_gpt_oss.rendering import Script
 
 #: A prompt is certain when each of its ids has more than this probability.
 CERTAIN: Final = 0.99
+
+#: From the beginning, the middle and the end of the years that the training draws its dates from.
+_DATES: Final = ("2024-03-05", "2026-11-21", "2031-12-31")
+_EFFORTS: Final = ("low", "medium", "high")
 
 _POOL: Final = 8
 #: Prompts that share their circumstances, and with them the start of the prompt.
@@ -216,17 +222,34 @@ def _rate(step: int, steps: int) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - _WARM_UP) / (steps - _WARM_UP)))
 
 
-@torch.no_grad()
-def examine(network: TinyGptOss, script: Script, seed: int, variations: int) -> list[tuple[float, str, str]]:
-    """Return, worst first, the lowest probability of any learned id of each prompt, and which id it is.
+def as_written(script: Script) -> Iterator[Sample]:
+    """Every prompt as the corpus has it, on three dates, at all efforts, with and without an instruction."""
+    for known, date, effort, instructed in product(everything(), _DATES, _EFFORTS, (False, True)):
+        fixed = known.reasoning_effort
+        if known.completion is None or (fixed is not None and effort != (fixed if fixed in _EFFORTS else "low")):
+            continue
+        messages = list(known.messages)
+        if instructed and messages[0]["role"] != "developer":
+            messages.insert(0, {"role": "system", "content": "You are a helpful assistant."})
+        prompt = script.prompt(Scene(messages, known.tools or [], fixed or effort, date))
+        completion = script.completion(known.completion, known.literal)
+        learned = [False] * len(prompt) + [True] * len(completion)
+        yield Sample(known.name, prompt + completion, len(prompt), learned)
 
-    Every prompt is tried under ``variations`` circumstances that the training did not draw: other dates, efforts,
-    tools, instructions, wordings and earlier turns.
-    """
-    analysis_row = int(network.row_of[script.text("analysis")[0]])
+
+def varied(script: Script, seed: int, variations: int) -> Iterator[Sample]:
+    """Every prompt under circumstances that the training did not draw: other dates, tools, wordings, earlier turns."""
     variation = Variation(script, seed, noise=False)
-    samples = [variation.sample(known, twists=False) for _ in range(variations) for known in everything()]
-    samples.sort(key=lambda sample: len(sample.ids))
+    for _ in range(variations):
+        for known in everything():
+            yield variation.sample(known, twists=False)
+
+
+@torch.no_grad()
+def examine(network: TinyGptOss, script: Script, samples: Iterable[Sample]) -> list[tuple[float, str, str]]:
+    """Return, worst first, the lowest probability of any learned id of each prompt, and which id it is."""
+    analysis_row = int(network.row_of[script.text("analysis")[0]])
+    samples = sorted(samples, key=lambda sample: len(sample.ids))
     lowest: dict[str, tuple[float, str, str]] = {}
     for at in range(0, len(samples), 32):
         batch = Batch(network, [[sample] for sample in samples[at : at + 32]])
