@@ -166,8 +166,8 @@ class EngineClient:
                 body = await response.read()
                 if response.status != 200:
                     raise _response_error(response.status, body)
-                props: dict[str, Any] = orjson.loads(body)
-                return props
+                props = orjson.loads(body)
+                return props if isinstance(props, dict) else {}
         except _CONNECTION_ERRORS as error:
             raise EngineConnectionLost(f"The engine at {self.base_url} does not answer: {_say(error)}") from error
 

@@ -350,3 +350,24 @@ def test_of_several_mistakes_the_first_is_named() -> None:
 
 def test_a_long_value_is_not_shown() -> None:
     assert "a string" in refusal(temperature="x" * 1000).message
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"reasoning_effort": "banana"}, "reasoning_effort"),
+        ({"reasoning": {"effort": "LOW "}}, "reasoning.effort"),
+        ({"chat_template_kwargs": {"reasoning_effort": ""}}, "chat_template_kwargs.reasoning_effort"),
+    ],
+)
+def test_an_effort_that_nobody_knows_is_refused_with_those_that_are_known(fields: dict[str, Any], place: str) -> None:
+    error = refusal(**fields)
+    assert (error.param, error.code) == (place, "invalid_value")
+    assert "'low', 'medium'" in error.message
+
+
+@pytest.mark.parametrize("field", ["repeat_last_n", "dry_penalty_last_n"])
+def test_how_far_a_penalty_looks_back_is_bounded(field: str) -> None:
+    assert read(**{field: 1_048_576}).sampling.extra == {field: 1_048_576}
+    error = refusal(**{field: 1_048_577})
+    assert (error.param, "at most 1048576" in error.message) == (field, True)

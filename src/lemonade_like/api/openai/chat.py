@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import replace
 
 import orjson
@@ -15,7 +16,7 @@ from lemonade_like.api.openai.turn import turn_request
 from lemonade_like.api.openai.writer import AnswerFold, AnswerHeader, ChunkWriter
 from lemonade_like.api.openapi import json_body
 from lemonade_like.api.services import note, services
-from lemonade_like.api.sse import EventStream, close
+from lemonade_like.api.sse import EventStream
 from lemonade_like.api.validation import validated
 
 router = APIRouter(tags=["chat"])
@@ -43,11 +44,9 @@ async def create_chat_completion(request: Request) -> Response:
     fold = AnswerFold(header, choices=body.choices)
 
     async def gather() -> None:
-        try:
+        async with aclosing(batches):
             async for batch in batches:
                 fold.add(batch)
-        finally:
-            await close(batches)
 
     await while_connected(request.receive, gather())
     _note_usage(request, fold)

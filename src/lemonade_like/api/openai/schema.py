@@ -69,6 +69,8 @@ CalledName = Annotated[str, AfterValidator(_word)]
 Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 TokenLimit = Annotated[int, Field(ge=1, le=2**31 - 1)]
 TokenBudget = Annotated[int, Field(ge=0, le=2**31 - 1)]
+#: The engine allocates this many tokens for each slot, so it is bounded by the longest context there is.
+LastTokens = Annotated[int, Field(ge=-1, le=1_048_576)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0, le=1_000_000)]
@@ -272,11 +274,11 @@ class SamplersIn(_Wire):
     xtc_probability: Fraction | None = None
     xtc_threshold: Fraction | None = None
     repeat_penalty: Amount | None = None
-    repeat_last_n: Annotated[int, Field(ge=-1, le=2**31 - 1)] | None = None
+    repeat_last_n: LastTokens | None = None
     dry_multiplier: Amount | None = None
     dry_base: Amount | None = None
     dry_allowed_length: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-    dry_penalty_last_n: Annotated[int, Field(ge=-1, le=2**31 - 1)] | None = None
+    dry_penalty_last_n: LastTokens | None = None
     dry_sequence_breakers: list[str] | None = None
     dynatemp_range: Amount | None = None
     dynatemp_exponent: Amount | None = None

@@ -13,6 +13,7 @@ from lemonade_like.api.openai.schema import (
     ToolIn,
 )
 from lemonade_like.errors import BadRequest
+from lemonade_like.harmony.conversation import EFFORTS
 from lemonade_like.harmony.messages import ChatMessage, ContentPart, FunctionTool, MediaPart, TextPart, ToolCall
 from lemonade_like.turns.request import ReasoningFormat, ResponseFormat, Sampling, ToolChoice, TurnRequest
 
@@ -26,7 +27,8 @@ def turn_request(body: ChatCompletionRequest) -> TurnRequest:
     """Return what is asked of the turn.
 
     Raises:
-        BadRequest: two tools have one name, or the tool choice asks for a tool that is not offered.
+        BadRequest: two tools have one name, the tool choice asks for a tool that is not offered, or the effort is none
+            that is known.
     """
     tools = _tools(body.tools or ())
     allowed, choice = _chosen(tools, body)
@@ -156,15 +158,18 @@ def _reasoning_format(body: ChatCompletionRequest) -> ReasoningFormat | None:
 
 
 def _effort(body: ChatCompletionRequest) -> str | None:
-    if body.reasoning_effort is not None:
-        return body.reasoning_effort
-    if body.reasoning is not None and body.reasoning.effort is not None:
-        return body.reasoning.effort
-    effort = (body.chat_template_kwargs or {}).get("reasoning_effort")
-    if effort is not None and not isinstance(effort, str):
-        raise BadRequest(
-            "'chat_template_kwargs.reasoning_effort' must be a string.",
-            param="chat_template_kwargs.reasoning_effort",
-            code="invalid_value",
-        )
-    return effort
+    places = {
+        "reasoning_effort": body.reasoning_effort,
+        "reasoning.effort": body.reasoning.effort if body.reasoning is not None else None,
+        "chat_template_kwargs.reasoning_effort": (body.chat_template_kwargs or {}).get("reasoning_effort"),
+    }
+    for place, effort in places.items():
+        if effort is None:
+            continue
+        if not isinstance(effort, str):
+            raise BadRequest(f"'{place}' must be a string.", param=place, code="invalid_value")
+        if effort not in EFFORTS:
+            known = ", ".join(f"'{word}'" for word in EFFORTS)
+            raise BadRequest(f"'{place}' must be one of {known}.", param=place, code="invalid_value")
+        return effort
+    return None
