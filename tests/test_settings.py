@@ -97,6 +97,7 @@ def test_every_setting_can_be_set_in_the_environment_and_in_the_file(
         "harmony_by_backend": ("cpu=never,vulkan=auto", {"cpu": "never", "vulkan": "auto"}),
         "harmony_by_model": ("mine=always", {"mine": "always"}),
         "log_level": ("error", "error"),
+        "current_date": ("2026-01-31", "2026-01-31"),
     }
     text, value = values.get(name, (str(tmp_path), str(tmp_path)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import date
 from functools import cache, partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -63,10 +64,14 @@ async def open_services(
 
 
 def _turn_options(settings: Settings) -> TurnOptions:
+    day = settings.current_date
     return TurnOptions(
         default_effort=settings.reasoning_level,
         reasoning_format=settings.reasoning_format,
         reasoning_memory_bytes=settings.reasoning_memory * 1_000_000,
+        model_identity=settings.model_identity,
+        knowledge_cutoff=settings.knowledge_cutoff,
+        today=(lambda: date.fromisoformat(day)) if day else date.today,
     )
 
 

@@ -13,6 +13,7 @@ import os
 import shlex
 import sys
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -134,6 +135,24 @@ class Settings(BaseSettings):
         "(reasoning_content), inline puts it into the content between <think> and </think>, hidden keeps it out of "
         "every answer.",
     )
+    model_identity: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Who a GPT-OSS model is told to be, in the first line of its prompt. By default it is what the "
+        'model was trained on: "You are ChatGPT, a large language model trained by OpenAI."',
+        json_schema_extra=_allowed("a sentence", file_only=True),
+    )
+    knowledge_cutoff: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Up to when a GPT-OSS model is told to know things: 2024-06 by default.",
+        json_schema_extra=_allowed("a month, such as 2024-06", file_only=True),
+    )
+    current_date: str | None = Field(
+        default=None,
+        description="The date that a GPT-OSS model is told. By default it is the day of the request.",
+        json_schema_extra=_allowed("a date, as in 2026-01-31 (quote it in the configuration file)", file_only=True),
+    )
     harmony: HarmonyMode = Field(
         default="auto",
         description="Whether GPT-OSS models are spoken to in Harmony, the format that they were trained on. auto does "
@@ -190,6 +209,11 @@ class Settings(BaseSettings):
     def _can_be_split(cls, arguments: str) -> str:
         shlex.split(arguments)
         return arguments
+
+    @field_validator("current_date")
+    @classmethod
+    def _is_a_date(cls, text: str | None) -> str | None:
+        return text if text is None else date.fromisoformat(text).isoformat()
 
     @field_validator("cache_dir", "log_dir")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -136,6 +136,105 @@ def test_a_trailing_assistant_message_is_continued_in_its_channel() -> None:
     assert begun.messages[-1] == Message("assistant", "greet", channel="analysis")
     assert begun.opening == Opening("final", "Hel")
     assert thinking.opening == Opening("analysis", "gre")
+
+
+def test_a_message_may_bring_its_own_header() -> None:
+    chat = [
+        message("user", "Plot it.", name="ada"),
+        message("assistant", "Let me see.", channel="commentary"),
+        message("assistant", "plot()", channel="analysis", recipient="python", content_type="code"),
+        message("tool", "<png>", name="python", channel="analysis", content_type="<|constrain|>json"),
+        message("assistant", "Here.", channel="final", content_type="<|constrain|>json"),
+        message("user", "Thanks"),
+    ]
+
+    assert _after_system(chat) == [
+        Message("user:ada", "Plot it."),
+        Message("assistant", "Let me see.", "commentary"),
+        Message("assistant", "plot()", "analysis", "python", "code", "<|call|>"),
+        Message("python", "<png>", "analysis", "assistant", "<|constrain|>json"),
+        Message("assistant", "Here.", "final", None, "<|constrain|>json"),
+        Message("user", "Thanks"),
+    ]
+
+
+def test_the_whole_name_of_a_tool_is_not_named_twice() -> None:
+    chat = [
+        message("assistant", "{}", recipient="functions.f"),
+        message("tool", "1", name="functions.f"),
+        message("tool", "2", name="f"),
+    ]
+
+    assert [(m.role, m.channel) for m in _after_system(chat)] == [
+        ("assistant", "commentary"),
+        ("functions.f", "commentary"),
+        ("functions.f", "commentary"),
+    ]
+
+
+def test_thoughts_on_their_own_channel_are_dropped_once_answered() -> None:
+    chat = [
+        message("user", "1+1?"),
+        message("assistant", "easy", channel="analysis"),
+        message("assistant", "Let me see.", channel="commentary"),
+        message("assistant", "2", channel="final"),
+        message("user", "2+2?"),
+        message("assistant", "hm", channel="analysis"),
+        message("assistant", "{}", recipient="functions.f", channel="commentary"),
+        message("tool", "4", name="functions.f"),
+    ]
+
+    assert [m.content for m in _after_system(chat)] == ["1+1?", "Let me see.", "2", "2+2?", "hm", "{}", "4"]
+
+
+@pytest.mark.parametrize("role", ["system", "developer", "user", "assistant", "tool"])
+def test_a_channel_that_was_not_declared_is_refused(role: Any) -> None:
+    chat = [message("user", "Hi"), message(role, "x", channel="thoughts", name="f", index=1)]
+
+    with pytest.raises(ConversationError, match="analysis, commentary, final") as caught:
+        build_conversation(chat, SystemMessage())
+
+    assert (caught.value.param, caught.value.code) == ("messages[1].channel", "invalid_channel")
+
+
+def test_instructions_with_a_header_stay_in_their_place() -> None:
+    chat = [message("developer", "Be brief."), message("developer", "Be kind.", channel="commentary")]
+
+    assert _after_system(chat) == [
+        Message("developer", "# Instructions\n\nBe brief."),
+        Message("developer", "# Instructions\n\nBe kind.", "commentary"),
+    ]
+
+
+def test_a_begun_message_keeps_its_header() -> None:
+    chat = [message("user", "Hi"), message("assistant", '{"a":', channel="final", content_type="<|constrain|>json")]
+    called = [message("user", "Hi"), message("assistant", "{}", recipient="functions.f")]
+
+    assert build_conversation(chat, SystemMessage()).opening == Opening("final", '{"a":', "<|constrain|>json")
+    assert build_conversation(called, SystemMessage()).opening == Opening()
+
+
+def test_a_tool_whose_schema_is_too_large_is_named() -> None:
+    deep: dict[str, Any] = {"type": "string", "description": "\n" * 300_000}
+    for _ in range(40):
+        deep = {"type": "object", "properties": {"x": deep}}
+
+    with pytest.raises(ConversationError, match="'plant'") as caught:
+        build_conversation([message("user", "Hi")], SystemMessage(), [FunctionTool("plant", "", deep)])
+
+    assert caught.value.param == "tools"
+
+
+@pytest.mark.parametrize(
+    ("description", "comment"),
+    [
+        ("one\ntwo", "// one\n// two\n"),
+        ("one\r\ntwo\n", "// one\n// two\n"),
+        ("one\x0btwo\u2028three", "// one\x0btwo\u2028three\n"),
+    ],
+)
+def test_a_tools_description_is_cut_into_lines_as_openai_harmony_does(description: str, comment: str) -> None:
+    assert f"{{\n\n{comment}type f" in developer_text("", [FunctionTool("f", description)])
 
 
 def test_the_response_format_is_the_last_section_of_the_developer_message() -> None:

@@ -186,6 +186,12 @@ def test_what_was_mended_is_counted() -> None:
     assert parse_text("<|channel|>final<|message|>fine<|return|>").recovered == {}
 
 
+def test_what_stands_behind_a_recipient_is_shown_although_no_body_ever_began() -> None:
+    parsed = parse_text("<|start|>json to=functions.f json")
+
+    assert [text for _, text in parsed.streamed] == [message.content for message in parsed.messages] != [""]
+
+
 def test_a_recipient_cut_in_half_is_called_by_nobody() -> None:
     parsed = parse_text("<|channel|>commentary to=functions.get_wea")
 

@@ -42,7 +42,19 @@ def test_the_bundled_model_gives_the_file_that_openai_harmony_would_download(mod
 def test_it_is_written_only_once(model: Path, tmp_path: Path) -> None:
     first = (vocabulary_dir(model, tmp_path) / FILE_NAME).stat()
 
-    assert (vocabulary_dir(tmp_path / "no-longer-there.gguf", tmp_path) / FILE_NAME).stat().st_ino == first.st_ino
+    assert (vocabulary_dir(model, tmp_path) / FILE_NAME).stat().st_ino == first.st_ino
+
+
+def test_another_vocabulary_is_refused_although_the_file_is_there(model: Path, tmp_path: Path) -> None:
+    vocabulary_dir(model, tmp_path)
+    spelled = read_tokens(model)
+    spelled[tokens.START], spelled[tokens.END] = spelled[tokens.END], spelled[tokens.START]
+    for name, those in {"other": spelled, "small": spelled[:5_000]}.items():
+        other = tmp_path / f"{name}.gguf"
+        other.write_bytes(header(ORDINARY[0], entry("tokenizer.ggml.tokens", ARRAY, strings(those))))
+
+        with pytest.raises(VocabularyError, match="another vocabulary"):
+            vocabulary_dir(other, tmp_path)
 
 
 def test_a_damaged_file_is_replaced(model: Path, tmp_path: Path) -> None:

@@ -30,22 +30,43 @@ class Reference:
         instructions: str,
         tools: Sequence[FunctionTool],
         messages: Sequence[Message],
+        *,
+        identity: str | None = None,
+        cutoff: str | None = None,
     ) -> list[int]:
         """The prompt for an assistant's answer; ``messages`` are those after system and developer."""
-        system = library.SystemContent.new().with_reasoning_effort(library.ReasoningEffort(effort.capitalize()))
-        if date:
-            system = system.with_conversation_start_date(date)
-        rendered = [library.Message.from_role_and_content(library.Role.SYSTEM, system)]
-        if instructions or tools:
-            rendered.append(_developer(instructions, tools))
-        conversation = library.Conversation.from_messages([*rendered, *map(_message, messages)])
         return self._encoding.render_conversation_for_completion(
-            conversation, library.Role.ASSISTANT, library.RenderConversationConfig(auto_drop_analysis=False)
+            _conversation(effort, date, instructions, tools, messages, identity=identity, cutoff=cutoff),
+            library.Role.ASSISTANT,
+            library.RenderConversationConfig(auto_drop_analysis=False),
+        )
+
+    def training_ids(
+        self,
+        effort: str,
+        date: str | None,
+        instructions: str,
+        tools: Sequence[FunctionTool],
+        messages: Sequence[Message],
+        *,
+        drop_analysis: bool = False,
+    ) -> list[int]:
+        """A finished conversation; ``messages`` are those after system and developer."""
+        return self._encoding.render_conversation_for_training(
+            _conversation(effort, date, instructions, tools, messages),
+            library.RenderConversationConfig(auto_drop_analysis=drop_analysis),
         )
 
     def message_ids(self, message: Message) -> list[int]:
         """One whole message."""
         return self._encoding.render(_message(message))
+
+    def tool_type(self, parameters: dict[str, Any]) -> str:
+        """The type of a function's parameters."""
+        content = library.DeveloperContent.new().with_function_tools([library.ToolDescription.new("f", "", parameters)])
+        ids = self._encoding.render(library.Message.from_role_and_content(library.Role.DEVELOPER, content))
+        written: str = self._encoding.decode(ids)
+        return written.partition("type f = (_: ")[2].rpartition(") => any;")[0]
 
     def parse(self, ids: Sequence[int]) -> list[dict[str, Any]]:
         """The messages of a well-formed completion, as role, channel, recipient, content type and content."""
@@ -65,6 +86,29 @@ class Reference:
         return self._encoding.decode(ids)
 
 
+def _conversation(
+    effort: str,
+    date: str | None,
+    instructions: str,
+    tools: Sequence[FunctionTool],
+    messages: Sequence[Message],
+    *,
+    identity: str | None = None,
+    cutoff: str | None = None,
+) -> library.Conversation:
+    system = library.SystemContent.new().with_reasoning_effort(library.ReasoningEffort(effort.capitalize()))
+    if identity:
+        system = system.with_model_identity(identity)
+    if cutoff:
+        system = system.with_knowledge_cutoff(cutoff)
+    if date:
+        system = system.with_conversation_start_date(date)
+    rendered = [library.Message.from_role_and_content(library.Role.SYSTEM, system)]
+    if instructions or tools:
+        rendered.append(_developer(instructions, tools))
+    return library.Conversation.from_messages([*rendered, *map(_message, messages)])
+
+
 def _developer(instructions: str, tools: Sequence[FunctionTool]) -> library.Message:
     content = library.DeveloperContent.new()
     if instructions:
@@ -78,12 +122,10 @@ def _developer(instructions: str, tools: Sequence[FunctionTool]) -> library.Mess
 
 def _message(message: Message) -> library.Message:
     role, _, name = message.role.partition(":")
-    if message.role == "developer":
-        return library.Message.from_role_and_content(library.Role.DEVELOPER, message.content)
-    if role.startswith("functions."):
-        author = library.Author(role=library.Role.TOOL, name=message.role)
-    else:
+    if role in ("user", "assistant", "system", "developer"):
         author = library.Author(role=library.Role(role), name=name or None)
+    else:
+        author = library.Author(role=library.Role.TOOL, name=message.role)
     return library.Message(
         author=author,
         content=[library.TextContent(text=message.content)],

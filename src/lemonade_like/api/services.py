@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lemonade_like.models.registry import Model
     from lemonade_like.pool.resident import LoadedModel
     from lemonade_like.turns.events import Event
+    from lemonade_like.turns.preview import RenderedPrompt
     from lemonade_like.turns.request import TurnRequest
 
 
@@ -22,6 +23,9 @@ class TurnRunner(Protocol):
 
     def run(self, request: TurnRequest) -> AsyncGenerator[list[Event], None]:
         """Yield all the events of each network read. Raises ``ServerError``; closing it cancels the turn."""
+
+    async def render(self, request: TurnRequest) -> RenderedPrompt:
+        """Return the prompt that the turn would begin with. Raises ``ServerError``."""
 
 
 class ModelPool(Protocol):

@@ -159,15 +159,29 @@ class EngineClient:
 
     async def props(self) -> dict[str, Any]:
         """Return /props: context per slot, number of slots, the chat template, and more."""
+        return await self._control("GET", "/props")
+
+    async def apply_template(self, payload: dict[str, Any]) -> str:
+        """Return the prompt that the model's chat template makes of the body of a chat completion request."""
+        return str((await self._control("POST", "/apply-template", payload))["prompt"])
+
+    async def tokenize(self, prompt: str) -> list[int]:
+        """Return the ids of a prompt as the engine reads one: with what it puts first, control tokens parsed."""
+        payload = {"content": prompt, "add_special": True, "parse_special": True}
+        ids: list[int] = (await self._control("POST", "/tokenize", payload))["tokens"]
+        return ids
+
+    async def _control(self, method: str, path: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
+        data = None if payload is None else orjson.dumps(payload)
         try:
-            async with self._session.get(
-                f"{self.base_url}/props", headers=self._headers, timeout=_CONTROL_TIMEOUT
+            async with self._session.request(
+                method, f"{self.base_url}{path}", data=data, headers=self._post_headers, timeout=_CONTROL_TIMEOUT
             ) as response:
                 body = await response.read()
                 if response.status != 200:
                     raise _response_error(response.status, body)
-                props = orjson.loads(body)
-                return props if isinstance(props, dict) else {}
+                answer = orjson.loads(body)
+                return answer if isinstance(answer, dict) else {}
         except _CONNECTION_ERRORS as error:
             raise EngineConnectionLost(f"The engine at {self.base_url} does not answer: {_say(error)}") from error
 

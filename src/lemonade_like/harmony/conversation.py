@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
+from lemonade_like.harmony.header import CHANNELS
 from lemonade_like.harmony.messages import ChatMessage, FunctionTool, MediaPart, Message, Verbatim
-from lemonade_like.harmony.typescript import parameters_type
+from lemonade_like.harmony.typescript import SchemaTooLarge, parameters_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,11 +40,15 @@ TOOLS_LINE: Final = "Calls to these tools must go to the commentary channel: 'fu
 
 
 class ConversationError(ValueError):
-    """A chat that cannot be said in Harmony. ``param`` is the path of the part at fault, e.g. ``messages[2]``."""
+    """A chat that cannot be said in Harmony.
 
-    def __init__(self, message: str, param: str) -> None:
+    ``param`` is the path of the part at fault, e.g. ``messages[2]``; ``code`` is a word for what is wrong with it.
+    """
+
+    def __init__(self, message: str, param: str, code: str | None = None) -> None:
         super().__init__(message)
         self.param = param
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ class Opening:
 
     channel: str | None = None
     body: str = ""
+    content_type: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,21 +96,28 @@ def build_conversation(
     system: SystemMessage,
     tools: Sequence[FunctionTool] = (),
     generated: Mapping[int, Verbatim] | None = None,
+    *,
+    finished: bool = False,
+    keep_all_reasoning: bool = False,
     response_format: str = "",
 ) -> HarmonyConversation:
     """Return the Harmony messages of a chat. ``response_format`` is the last section of the developer message.
 
-    Leading system and developer messages become one developer message, which the tools follow; later ones stay in
-    place. A trailing assistant message is continued, not answered. ``generated`` has, by their place in the chat, the
-    assistant messages whose own ids are known; they are replayed as long as their reasoning is to be seen.
+    Leading system and developer messages become one developer message, which the tools follow; later ones, and those
+    with a header of their own, stay in place. A trailing assistant message is continued, not answered. ``generated``
+    has, by their place in the chat, the assistant messages whose own ids are known; they are replayed as long as their
+    reasoning is to be seen.
+
+    For training, ``finished`` makes a trailing assistant message a whole one too, and ``keep_all_reasoning`` drops no
+    reasoning.
 
     Raises:
-        ConversationError: reasoning on a role that cannot reason, media on a model that reads text only, a tool
-            result that belongs to no call.
+        ConversationError: reasoning on a role that cannot reason, a channel that GPT-OSS does not have, media on a
+            model that reads text only, a tool result that belongs to no call, a tool too large to be written out.
     """
     _check(chat)
     leading = 0
-    while leading < len(chat) and chat[leading].role in ("system", "developer"):
+    while leading < len(chat) and chat[leading].role in ("system", "developer") and not chat[leading].has_header:
         leading += 1
     instructions = "\n\n".join(message.text for message in chat[:leading] if message.text)
 
@@ -114,25 +127,27 @@ def build_conversation(
         messages.append(Message("developer", developer))
 
     opening = Opening("final") if system.effort == "none" and not tools else Opening()
-    names: dict[str, str] = {}
-    last_answer = _last_final_answer(chat)
+    called = _Called()
+    last_answer = 0 if keep_all_reasoning else _last_final_answer(chat)
     for place, message in enumerate(chat[leading:], start=leading):
         if message.role == "assistant":
-            names.update((call.id, call.name) for call in message.tool_calls)
-            if generated and place in generated and place >= last_answer:
+            called.note(message)
+            if generated and place in generated and place >= last_answer and not message.has_header:
                 messages.append(generated[place])
                 continue
             written = list(_assistant(message, keep_reasoning=place >= last_answer))
-            if place == len(chat) - 1 and not message.tool_calls and written:
+            if place == len(chat) - 1 and written and written[-1].end != "<|call|>" and not finished:
                 *written, unfinished = written
-                opening = Opening(unfinished.channel, unfinished.content)
+                opening = Opening(unfinished.channel, unfinished.content, unfinished.content_type)
             messages += written
         elif message.role == "tool":
-            messages.append(_tool_result(message, names))
+            messages.append(_tool_result(message, called))
         elif message.role == "user":
-            messages.append(Message(f"user:{message.name}" if message.name else "user", message.text))
+            messages.append(_with_header(Message(f"user:{message.name}" if message.name else "user", ""), message))
         elif message.text:
-            messages.append(Message("developer", developer_text(message.text)))
+            messages.append(
+                replace(_with_header(Message("developer", ""), message), content=developer_text(message.text))
+            )
     return HarmonyConversation(tuple(messages), opening)
 
 
@@ -152,10 +167,21 @@ def developer_text(instructions: str, tools: Sequence[FunctionTool] = (), respon
 
 
 def _declaration(tool: FunctionTool) -> str:
-    comment = "".join(f"// {line}\n" for line in tool.description.splitlines())
+    comment = "".join(f"// {line}\n" for line in _lines(tool.description))
     if tool.parameters is None:
         return f"{comment}type {tool.name} = () => any;"
-    return f"{comment}type {tool.name} = (_: {parameters_type(tool.parameters)}) => any;"
+    try:
+        return f"{comment}type {tool.name} = (_: {parameters_type(tool.parameters)}) => any;"
+    except SchemaTooLarge as error:
+        raise ConversationError(
+            f"The parameters of the tool '{tool.name}' cannot be shown: {error}", "tools"
+        ) from error
+
+
+def _lines(text: str) -> list[str]:
+    """The lines as openai-harmony cuts them: at line feeds, whose carriage return goes too."""
+    *lines, last = text.split("\n")
+    return [line.removesuffix("\r") for line in lines] + ([last] if last else [])
 
 
 def _check(chat: Sequence[ChatMessage]) -> None:
@@ -164,6 +190,13 @@ def _check(chat: Sequence[ChatMessage]) -> None:
         if message.reasoning and message.role != "assistant":
             raise ConversationError(
                 f"{where} has reasoning, but its role is '{message.role}': only the assistant reasons.", where
+            )
+        if message.channel is not None and message.channel not in CHANNELS:
+            raise ConversationError(
+                f"{where} is on the channel '{message.channel}', which is not declared: GPT-OSS has the channels "
+                f"{', '.join(CHANNELS)}. Leave the channel out, and the message goes where its kind belongs.",
+                f"{where}.channel",
+                "invalid_channel",
             )
         for part in message.content:
             if isinstance(part, MediaPart):
@@ -175,39 +208,76 @@ def _check(chat: Sequence[ChatMessage]) -> None:
 
 
 def _last_final_answer(chat: Sequence[ChatMessage]) -> int:
-    """The place of the last assistant message that answered; reasoning before it is not shown to the model again.
+    """The place after the last assistant message that answered; what was reasoned before is not shown again.
 
     A trailing assistant message is an answer in the making, so the reasoning of its turn stays.
     """
     for place in range(len(chat) - 2, -1, -1):
         message = chat[place]
-        if message.role == "assistant" and not message.tool_calls and message.text:
+        if message.role == "assistant" and message.text and _is_answer(message):
             return place + 1
     return 0
+
+
+def _is_answer(message: ChatMessage) -> bool:
+    if message.channel is not None:
+        return message.channel == "final"
+    return not message.tool_calls and message.recipient is None
 
 
 def _assistant(message: ChatMessage, *, keep_reasoning: bool) -> Iterator[Message]:
     if message.reasoning and keep_reasoning:
         yield Message("assistant", message.reasoning, channel="analysis")
-    if message.text:
-        yield Message("assistant", message.text, channel="commentary" if message.tool_calls else "final")
+    thought = message.channel == "analysis" and message.recipient is None
+    if (message.text or message.recipient is not None) and (keep_reasoning or not thought):
+        calls = bool(message.tool_calls) or message.recipient is not None
+        yield _with_header(
+            Message(
+                "assistant", "", "commentary" if calls else "final", end="<|call|>" if message.recipient else "<|end|>"
+            ),
+            message,
+        )
     for call in message.tool_calls:
-        yield replace(
-            Message("assistant", call.arguments, channel="commentary", end="<|call|>"),
-            recipient=f"functions.{call.name}",
-            content_type="<|constrain|>json",
+        yield Message(
+            "assistant", call.arguments, "commentary", f"functions.{call.name}", "<|constrain|>json", end="<|call|>"
         )
 
 
-def _tool_result(message: ChatMessage, names: Mapping[str, str]) -> Message:
+def _with_header(default: Message, message: ChatMessage) -> Message:
+    """The text of ``message``, under the header that it brings or, where it brings none, under the default."""
+    return replace(
+        default,
+        content=message.text,
+        channel=message.channel or default.channel,
+        recipient=message.recipient or default.recipient,
+        content_type=message.content_type or default.content_type,
+    )
+
+
+class _Called:
+    """What the assistant has called so far: names by call id, and recipients that the client spelled out itself."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+        self.recipients: set[str] = set()
+
+    def note(self, message: ChatMessage) -> None:
+        self.names.update((call.id, call.name) for call in message.tool_calls)
+        if message.recipient is not None:
+            self.recipients.add(message.recipient)
+
+
+def _tool_result(message: ChatMessage, called: _Called) -> Message:
     where = f"messages[{message.index}]"
-    name = names.get(message.tool_call_id) if message.tool_call_id else None
+    name = called.names.get(message.tool_call_id) if message.tool_call_id else None
     name = name or message.name
     if not name:
-        known = ", ".join(names) or "none"
+        known = ", ".join(called.names) or "none"
         raise ConversationError(
             f"{where} answers the call '{message.tool_call_id}', but no assistant message before it made that call "
             f"(calls so far: {known}). Send the assistant message with its tool_calls, then the results.",
             f"{where}.tool_call_id",
         )
-    return Message(f"functions.{name}", message.text, channel="commentary", recipient="assistant")
+    # Whoever speaks Harmony says the whole name, of a tool that may be no function.
+    whole = name in called.recipients or name.startswith("functions.")
+    return _with_header(Message(name if whole else f"functions.{name}", "", "commentary", "assistant"), message)

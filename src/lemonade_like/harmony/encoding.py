@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import threading
-import unicodedata
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -16,14 +15,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: The tokenizer is quadratic in the length of a piece without a boundary (8.8 s for 160,000 times "a"), and the
-#: interpreter is held meanwhile. Longer runs are cut; 512 characters of Chinese cost about 1 ms.
-MAX_RUN: Final = 512
-#: A native call is given no more than about this many characters, so that other threads have their turn.
-MAX_CALL: Final = 16_384
+#: interpreter is held meanwhile. Longer runs are cut; this many characters of Chinese cost about 1 ms. A multiple of
+#: three, since the tokenizer takes digits by threes.
+MAX_RUN: Final = 510
+#: A native call is given no more than about this many characters, so that other threads have their turn: about 1 ms.
+MAX_CALL: Final = 8 * MAX_RUN
 
-_LONG_RUN = re.compile(rf"[^\s\d]{{{MAX_RUN},}}|\s{{{MAX_RUN},}}")
-# The pre-tokenizer always splits between a letter and a space that a letter follows.
-_SAFE_CUT = re.compile(r"(?<=[A-Za-z])(?= [A-Za-z])")
+#: Where the pre-tokenizer always begins a new piece, whatever stands around: before a blank; between a letter or digit
+#: and a line break or punctuation (but the apostrophe); between ASCII letters and digits; between a line break and an
+#: ASCII letter or digit. Source: the regular expression of o200k_base.
+#: The boundary is at the end of the match.
+_BOUNDARY: Final = re.compile(
+    r"\S(?=[ \t])"
+    r"|[^\W_](?=[\r\n!-&(-/:-@\[-`{-~\u2010-\u2027\u3000-\u3003\u3008-\u3011\uff01-\uff06\uff08-\uff0f\uff1a-\uff20])"
+    r"|[0-9](?=[A-Za-z])|[A-Za-z](?=[0-9])|[\r\n](?=[A-Za-z0-9])"
+)
+#: How far before the end of a window a boundary is looked for first: ordinary words are shorter.
+_NEAR: Final = 60
+#: From the beginning of a gap only, so that the search is linear.
+_LONG_GAP: Final = re.compile(rf"(?:\A|(?<=\S))\s{{{MAX_RUN + 1}}}")
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _load_lock = threading.Lock()
 
@@ -85,7 +95,10 @@ class HarmonyEncoding:
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of ``text`` as ordinary text. Lone surrogates, which no UTF-8 has, become U+FFFD."""
-        text = _LONE_SURROGATE.sub("\ufffd", text)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            text = _LONE_SURROGATE.sub("\ufffd", text)
         if len(text) <= MAX_RUN:
             return self._library.encode(text, disallowed_special=())
         ids: list[int] = []
@@ -102,41 +115,54 @@ def bounded_pieces(text: str) -> Iterator[str]:
     """Cut ``text`` so that no piece is slow to encode; the pieces joined are ``text``.
 
     Cuts are made where the tokenizer cuts too, so that the ids stay the same, except inside runs of more than
-    ``MAX_RUN`` characters of one kind, where there is no such place.
+    ``MAX_RUN`` characters that have no such place. The cost is linear in the text.
     """
-    cuts = sorted({*_cuts_in_long_runs(text), *_safe_cuts(text)})
+    for window in _windows(text):
+        if _may_have_long_run(window):
+            yield from _short_runs(window)
+        else:
+            yield window
+
+
+def _windows(text: str) -> Iterator[str]:
+    """Cut at a boundary every ``MAX_CALL`` characters or so; within a run only where it fills a whole window."""
     start = 0
-    for cut in cuts:
+    while len(text) - start > MAX_CALL:
+        end = start + MAX_CALL
+        near = _BOUNDARY.search(text, end - _NEAR, end) or _last_boundary(text, start, end)
+        cut = near.end() if near else end
         yield text[start:cut]
         start = cut
-    yield text[start:]
+    if start < len(text):
+        yield text[start:]
 
 
-def _safe_cuts(text: str) -> Iterator[int]:
-    position = 0
-    while len(text) - position > MAX_CALL:
-        cut = _SAFE_CUT.search(text, position + MAX_CALL // 2)
-        if cut is None:
-            return
-        position = cut.start()
-        yield position
+def _last_boundary(text: str, start: int, end: int) -> re.Match[str] | None:
+    last = None
+    for match in _BOUNDARY.finditer(text, start, end):
+        last = match
+    return last
 
 
-def _cuts_in_long_runs(text: str) -> Iterator[int]:
-    for run in _LONG_RUN.finditer(text):
-        kind, since = "", run.start()
-        for at in range(run.start(), run.end()):
-            kind_here = _kind(text[at])
-            if kind_here != kind:
-                kind, since = kind_here, at
-            elif at - since >= MAX_RUN:
-                yield at
-                since = at
+def _may_have_long_run(window: str) -> bool:
+    words = window.split()
+    if any(len(word) > MAX_RUN for word in words):
+        return True
+    # More blanks than words need: then it is worth a look at whether they stand in one place.
+    blanks = len(window) - sum(map(len, words))
+    return blanks - len(words) > MAX_RUN and _LONG_GAP.search(window) is not None
 
 
-def _kind(character: str) -> str:
-    """Letters and marks, whitespace, and the rest: the tokenizer never joins two of these beyond one character."""
-    category = unicodedata.category(character)
-    if category[0] in "LM":
-        return "L"
-    return "Z" if character.isspace() else "P"
+def _short_runs(window: str) -> Iterator[str]:
+    """Cut out every run of more than ``MAX_RUN`` characters, and cut it."""
+    start = since = 0
+    for boundary in (*(match.end() for match in _BOUNDARY.finditer(window)), len(window)):
+        if boundary - since > MAX_RUN:
+            if start < since:
+                yield window[start:since]
+            for at in range(since, boundary, MAX_RUN):
+                yield window[at : min(at + MAX_RUN, boundary)]
+            start = boundary
+        since = boundary
+    if start < len(window):
+        yield window[start:]

@@ -82,7 +82,9 @@ class ChatMessage:
     """One message of a chat, as any wire format says it.
 
     ``reasoning`` is the assistant's earlier thinking, when the client sent it back. ``tool_call_id`` names, on a
-    ``tool`` message, the call that it answers. ``index`` is its place in the request, for error messages.
+    ``tool`` message, the call that it answers. ``channel``, ``recipient`` and ``content_type`` are there where the
+    client speaks Harmony itself, and stand in the header as they are. ``index`` is its place in the request, for error
+    messages.
     """
 
     role: Role
@@ -91,9 +93,17 @@ class ChatMessage:
     reasoning: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    channel: str | None = None
+    recipient: str | None = None
+    content_type: str | None = None
     index: int = field(default=0, compare=False)
 
     @property
     def text(self) -> str:
         """The text parts joined; several parts are separated by one newline."""
         return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
+
+    @property
+    def has_header(self) -> bool:
+        """Whether the client says itself what stands in the Harmony header."""
+        return self.channel is not None or self.recipient is not None or self.content_type is not None

@@ -72,7 +72,7 @@ class Parser:
         self._current: Header | None = None
         self._body: list[str] = []
         if opening is not None and opening.channel is not None:
-            self._current = Header(channel=opening.channel)
+            self._current = Header(channel=opening.channel, content_type=opening.content_type)
             self._body = [opening.body] if opening.body else []
 
     @property
@@ -103,7 +103,7 @@ class Parser:
     def finish(self) -> list[Piece]:
         """Take the end of the output. What was begun is completed, as far as it goes."""
         pieces = self._end(None) if self._current else self._abandon_header(None)
-        if pieces and isinstance(pieces[0], MessageStarted) and pieces[0].header.recipient:
+        if len(pieces) == 2 and isinstance(pieces[0], MessageStarted) and pieces[0].header.recipient:
             # Cut off within a header: the recipient may be half a name, and nothing was said to it.
             pieces = pieces[-1:]
         return pieces

@@ -61,6 +61,8 @@ class Renderer:
         if opening.channel is not None:
             ids.append(tokens.CHANNEL)
             ids += self._encoder.encode(opening.channel)
+            if opening.content_type is not None:
+                ids += self._content_type_ids(opening.content_type)
             ids.append(tokens.MESSAGE)
             ids += self._encoder.encode(opening.body)
         return Prompt(ids, opening)
@@ -93,7 +95,7 @@ class Renderer:
     def _encode_message(self, message: Message) -> list[int]:
         encode = self._encoder.encode
         ids = [tokens.START, *encode(message.role)]
-        if message.recipient is not None:
+        if message.recipient is not None and message.recipient != "all":
             ids += encode(f" to={message.recipient}")
         if message.channel is not None:
             ids.append(tokens.CHANNEL)
@@ -107,6 +109,7 @@ class Renderer:
         return ids
 
     def _content_type_ids(self, content_type: str) -> list[int]:
+        # The one place where a control token is spelled out in a field; anywhere else it is ordinary text.
         if not content_type.startswith(_CONSTRAIN):
             return self._encoder.encode(f" {content_type}")
         rest = content_type[len(_CONSTRAIN) :]

@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 
 #: Ordinary tokens; what follows them in the vocabulary are control tokens.
 RANKS: Final = 199_998
+#: Some that Harmony needs, by id.
+_CONTROL_TOKENS: Final = {
+    199_999: "<|endoftext|>",
+    200_002: "<|return|>",
+    200_003: "<|constrain|>",
+    200_005: "<|channel|>",
+    200_006: "<|start|>",
+    200_007: "<|end|>",
+    200_008: "<|message|>",
+    200_012: "<|call|>",
+}
 FILE_NAME: Final = "o200k_base.tiktoken"
 SHA256: Final = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
 
@@ -62,7 +73,8 @@ def tiktoken_file(tokens: Sequence[str]) -> bytes:
 def vocabulary_dir(gguf_path: Path, cache_dir: Path) -> Path:
     """Return a folder for ``TIKTOKEN_ENCODINGS_BASE`` that holds ``o200k_base.tiktoken``, written from a GPT-OSS GGUF.
 
-    It is written once (about 0.4 s) and checked by its hash; several processes may do so at once.
+    It is written once (about 0.4 s) and checked by its hash; several processes may do so at once. Where it is there
+    already, the GGUF's own vocabulary is told by its control tokens, which no other has in these places.
 
     Raises:
         VocabularyError: the GGUF has another vocabulary.
@@ -71,17 +83,24 @@ def vocabulary_dir(gguf_path: Path, cache_dir: Path) -> Path:
     """
     folder = cache_dir / "vocabulary"
     target = folder / FILE_NAME
+    tokens = read_tokens(gguf_path)
+    if any(tokens[at : at + 1] != [spelled] for at, spelled in _CONTROL_TOKENS.items()):
+        raise _other_vocabulary(gguf_path, "its control tokens are others")
     if _is_whole(target):
         return folder
-    contents = tiktoken_file(read_tokens(gguf_path))
+    contents = tiktoken_file(tokens)
     if hashlib.sha256(contents).hexdigest() != SHA256:
-        raise VocabularyError(
-            f"{gguf_path} has another vocabulary than GPT-OSS (o200k_base): its hash is not the expected one. "
-            "Harmony can only be spoken with the vocabulary that the model was trained on."
-        )
+        raise _other_vocabulary(gguf_path, "its hash is not the expected one")
     with written_at_once(target) as file:
         file.write(contents)
     return folder
+
+
+def _other_vocabulary(gguf_path: Path, how: str) -> VocabularyError:
+    return VocabularyError(
+        f"{gguf_path} has another vocabulary than GPT-OSS (o200k_base): {how}. "
+        "Harmony can only be spoken with the vocabulary that the model was trained on."
+    )
 
 
 def _is_whole(path: Path) -> bool:

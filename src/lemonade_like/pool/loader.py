@@ -46,6 +46,17 @@ class _Chosen(Generic[FormatT]):
     reason: str | None = None
 
 
+@dataclass(frozen=True)
+class _Survey(Generic[FormatT]):
+    """What is known of a model before it is loaded. ``unreadable`` says why there is no metadata."""
+
+    path: Path
+    engine: FoundEngine
+    metadata: GGUFMetadata | None
+    unreadable: str | None
+    chosen: _Chosen[FormatT]
+
+
 class Loader(Generic[FormatT]):
     """Starts engines as the settings say; on ``engine``, or else on the one that is found at each load."""
 
@@ -78,11 +89,9 @@ class Loader(Generic[FormatT]):
 
     async def _start(self, model: Model) -> Resident[FormatT]:
         settings = settings_for(model, self._settings)
-        path = await asyncio.to_thread(self._registry.locate, model)
-        engine = await asyncio.to_thread(self._find_engine)
-        metadata, unreadable = await asyncio.to_thread(_try_metadata, path)
-        chosen = await self._choose_format(model, path, metadata, engine.backend)
-        context = settings.ctx_size or automatic_context(metadata)
+        found = await self._survey(model)
+        engine, path, chosen, unreadable = found.engine, found.path, found.chosen, found.unreadable
+        context = settings.ctx_size or automatic_context(found.metadata)
         spec = EngineSpec(
             command=engine.command,
             backend=engine.backend,
@@ -115,6 +124,17 @@ class Loader(Generic[FormatT]):
             return self._engine
         settings = self._settings
         return find_engine(settings.llama_server, settings.backend, installed_dir=settings.backends_dir)
+
+    async def prompt_format(self, model: Model) -> FormatT | None:
+        """Return what would render the model's prompts if it were loaded; raises as ``load`` does until then."""
+        return (await self._survey(model)).chosen.prompt_format
+
+    async def _survey(self, model: Model) -> _Survey[FormatT]:
+        path = await asyncio.to_thread(self._registry.locate, model)
+        engine = await asyncio.to_thread(self._find_engine)
+        metadata, unreadable = await asyncio.to_thread(_try_metadata, path)
+        chosen = await self._choose_format(model, path, metadata, engine.backend)
+        return _Survey(path, engine, metadata, unreadable, chosen)
 
     async def _choose_format(
         self, model: Model, path: Path, metadata: GGUFMetadata | None, backend: str

@@ -51,6 +51,19 @@ class Pool(Generic[FormatT]):
         """Tell whether a lease of ``name`` can be had without loading. Raises ``ModelNotFound``."""
         return self._resident(self._registry.resolve(name)) is not None
 
+    async def prompt_format(self, name: str) -> tuple[str, FormatT | None]:
+        """Return the model's own name and what renders its prompts, without loading it; ``None`` is its own template.
+
+        Raises:
+            ModelNotFound, HarmonyUnavailable, EngineNotFound: as loading it would.
+        """
+        known = self._registry.resolve(name)
+        resident = self._resident(known)
+        if resident is not None:
+            return resident.model.name, resident.prompt_format
+        model = await asyncio.to_thread(self._registry.find, name)
+        return model.name, await self._loader.prompt_format(model)
+
     @contextlib.asynccontextmanager
     async def lease(self, name: str) -> AsyncIterator[Lease[FormatT]]:
         """Lend the model of that name for one turn, loading it first if it has to be.

@@ -24,7 +24,7 @@ class HarmonyFormat:
 
 
 class HarmonyFormats:
-    """Loads each vocabulary once; all GPT-OSS models share one.
+    """Loads each vocabulary once; all GPT-OSS models share one. A file is looked into again only if it has changed.
 
     ``vocabulary_dir`` names the folder with the vocabulary of a GGUF file; it raises ``ValueError`` or ``OSError`` when
     the file has none that fits.
@@ -33,6 +33,7 @@ class HarmonyFormats:
     def __init__(self, vocabulary_dir: Callable[[Path], Path]) -> None:
         self._vocabulary_dir = vocabulary_dir
         self._prepared: dict[Path, HarmonyFormat] = {}
+        self._known: dict[tuple[Path, int, int], HarmonyFormat] = {}
         self._lock = Lock()
 
     def prepare(self, gguf: Path) -> HarmonyFormat:
@@ -43,9 +44,13 @@ class HarmonyFormats:
         """
         with self._lock:
             try:
-                folder = self._vocabulary_dir(gguf)
-                if folder not in self._prepared:
-                    self._prepared[folder] = HarmonyFormat(Renderer(HarmonyEncoding.load(folder)))
-                return self._prepared[folder]
+                file = gguf.stat()
+                state = (gguf, file.st_mtime_ns, file.st_size)
+                if state not in self._known:
+                    folder = self._vocabulary_dir(gguf)
+                    if folder not in self._prepared:
+                        self._prepared[folder] = HarmonyFormat(Renderer(HarmonyEncoding.load(folder)))
+                    self._known[state] = self._prepared[folder]
+                return self._known[state]
             except (encoding.HarmonyUnavailable, ValueError, OSError) as error:
                 raise HarmonyUnavailable(str(error)) from error

@@ -6,11 +6,13 @@ import asyncio
 import logging
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.conversation import (
     EFFORTS,
+    IDENTITY,
+    KNOWLEDGE_CUTOFF,
     ConversationError,
     Effort,
     HarmonyConversation,
@@ -27,6 +29,7 @@ from lemonade_like.turns.events import Event, Finish, FinishReason, Progress, Us
 from lemonade_like.turns.failures import context_exceeded
 from lemonade_like.turns.logprobs import AnswerLogprobs
 from lemonade_like.turns.payload import completion_payload
+from lemonade_like.turns.size import is_long, refuse_what_cannot_fit
 from lemonade_like.turns.transcript import Recording
 
 if TYPE_CHECKING:
@@ -40,9 +43,6 @@ if TYPE_CHECKING:
     from lemonade_like.turns.request import TurnRequest
 
 _logger = logging.getLogger("lemonade_like.turns")
-
-#: Longer chats are rendered beside the event loop; shorter ones take less time than it takes to hand them over.
-_LONG_CHAT: Final = 20_000
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def plan(request: TurnRequest, *, default_effort: Effort, current_date: str) -> 
     if request.reasoning_budget == 0:
         effort = "none"
     offered = bool(request.tools) and request.tool_choice != "none"
-    return Plan(SystemMessage(effort, current_date), offered)
+    identity, cutoff = request.model_identity or IDENTITY, request.knowledge_cutoff or KNOWLEDGE_CUTOFF
+    return Plan(SystemMessage(effort, current_date, identity, cutoff), offered)
 
 
 async def render(
@@ -84,19 +85,19 @@ async def render(
     generated = {place: Verbatim(tuple(turn.ids)) for place, turn in (recalled or {}).items()}
 
     def work() -> Prompt:
-        conversation = build_conversation(request.messages, chosen.system, tools, generated, response_format)
+        conversation = build_conversation(
+            request.messages, chosen.system, tools, generated, response_format=response_format
+        )
         if conversation.opening.channel == "analysis" and (request.reasoning_budget is not None or not chosen.reasons):
             # The engine counts from where reasoning begins, so what the client began is ended here.
             conversation = _reasoning_ended(conversation, Opening() if chosen.reasons or tools else Opening("final"))
         return renderer.render_for_completion(conversation)
 
     try:
-        if sum(len(message.text) for message in request.messages) > _LONG_CHAT:
-            return await asyncio.to_thread(work)
-        return work()
+        return await asyncio.to_thread(work) if is_long(request) else work()
     except ConversationError as error:
         _logger.debug("Error with Harmony formatting: %s", error)
-        raise BadRequest(str(error), param=error.param) from error
+        raise BadRequest(str(error), param=error.param, code=error.code) from error
 
 
 def _reasoning_ended(conversation: HarmonyConversation, opening: Opening) -> HarmonyConversation:
@@ -115,8 +116,9 @@ async def harmony_turn(
     today: date,
 ) -> AsyncGenerator[list[Event], None]:
     """Run the turn; yields the events of each network read, and ``Finish`` last."""
+    refuse_what_cannot_fit(request, lease.context_length)
     recalled = memory.recall(request.owner, lease.model.name, request.messages)
-    day = next((turn.current_date for turn in recalled.values()), today.isoformat())
+    day = request.current_date or next((turn.current_date for turn in recalled.values()), today.isoformat())
     chosen = plan(request, default_effort=default_effort, current_date=day)
     prompt = await render(request, chosen, renderer, recalled)
     if len(prompt.ids) >= lease.context_length:
@@ -180,7 +182,8 @@ class TurnReader:
     def read(self, frames: Iterable[dict[str, Any]]) -> list[Event]:
         """Return the events that these frames make."""
         events: list[Event] = []
-        parser, assembler, usage, recording = self._parser, self._assembler, self._usage, self._recording
+        parser, assembler, usage = self._parser, self._assembler, self._usage
+        logprobs, recording = self._logprobs, self._recording
         for frame in frames:
             progress = frame.get("prompt_progress")
             if progress is not None:
@@ -196,10 +199,10 @@ class TurnReader:
                 events += assembler.add(parser.feed(ids, text))
             elif text:
                 assembler.add_body(text, events)
-            if self._logprobs is not None:
+            if logprobs is not None:
                 if was_answering and assembler.answering:
-                    self._logprobs.written(frame.get("completion_probabilities", ()), text)
-                self._logprobs.attach(events[before:])
+                    logprobs.written(frame.get("completion_probabilities", ()), text)
+                logprobs.attach(events[before:])
             if recording is not None:
                 recording.add(ids, text, predicted, events[before:])
             if was_reasoning and assembler.reasoning:

@@ -107,6 +107,9 @@ def _chat_message(message: ChatMessage) -> dict[str, Any]:
         written["name"] = message.name
     if message.reasoning:
         written["reasoning_content"] = message.reasoning
+    if message.channel == "analysis" and message.role == "assistant" and message.recipient is None:
+        # A template knows no channels, but what was thought is not to be taken for the answer.
+        written |= {"reasoning_content": "\n".join(filter(None, (message.reasoning, message.text))), "content": ""}
     if message.tool_calls:
         written["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from lemonade_like.turns.harmony_turn import harmony_turn
 from lemonade_like.turns.jinja_turn import jinja_turn
 from lemonade_like.turns.memory import ReasoningMemory
 from lemonade_like.turns.presets import with_preset
+from lemonade_like.turns.preview import RenderedPrompt, harmony_preview, jinja_preview
 from lemonade_like.turns.visibility import ReasoningView
 
 if TYPE_CHECKING:
@@ -31,12 +32,15 @@ class TurnOptions:
     """What holds for all turns.
 
     ``default_effort`` and ``reasoning_format`` are for requests that do not say. ``today`` gives the date that the
-    system message names. ``reasoning_memory_bytes`` is what the reasoning before tool calls may take; 0 remembers none.
+    system message names, and ``model_identity`` and ``knowledge_cutoff`` are what it says else; ``None`` is GPT-OSS's
+    own. ``reasoning_memory_bytes`` is what the reasoning before tool calls may take; 0 remembers none.
     """
 
     default_effort: Effort = "medium"
     reasoning_format: ReasoningFormat = "separate"
     reasoning_memory_bytes: int = 64 << 20
+    model_identity: str | None = None
+    knowledge_cutoff: str | None = None
     today: Callable[[], date] = date.today
 
 
@@ -56,7 +60,7 @@ class Turns:
         Raises:
             BadRequest, ModelNotFound, EngineFailure: before the first event or between two.
         """
-        request = with_preset(request)
+        request = self._with_defaults(request)
         view = ReasoningView(request.reasoning_format or self._options.reasoning_format)
         if not self._pool.is_resident(request.model):
             yield [Progress("loading")]
@@ -70,6 +74,40 @@ class Turns:
                 raise from_engine(error) from error
             except EngineConnectionLost as error:
                 raise await lease.explain(error) from error
+
+    async def render(self, request: TurnRequest) -> RenderedPrompt:
+        """Return the prompt that the turn would begin with. Nothing is generated.
+
+        The model is loaded for this only if it goes through its own chat template, which its engine applies.
+
+        Raises:
+            BadRequest, ModelNotFound, EngineFailure: as for the turn itself.
+        """
+        request = self._with_defaults(request)
+        name, prompt_format = await self._pool.prompt_format(request.model)
+        if prompt_format is not None:
+            return await harmony_preview(
+                request,
+                prompt_format.renderer,
+                memory=self._memory,
+                model_name=name,
+                default_effort=self._options.default_effort,
+                today=self._options.today(),
+            )
+        async with self._pool.lease(request.model) as lease:
+            try:
+                return await jinja_preview(request, lease)
+            except EngineResponseError as error:
+                raise from_engine(error) from error
+            except EngineConnectionLost as error:
+                raise await lease.explain(error) from error
+
+    def _with_defaults(self, request: TurnRequest) -> TurnRequest:
+        return replace(
+            with_preset(request),
+            model_identity=request.model_identity or self._options.model_identity,
+            knowledge_cutoff=request.knowledge_cutoff or self._options.knowledge_cutoff,
+        )
 
     def _turn(self, request: TurnRequest, lease: Lease[HarmonyFormat]) -> AsyncGenerator[list[Event], None]:
         if lease.prompt_format is None:

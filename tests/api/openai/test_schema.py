@@ -352,6 +352,74 @@ def test_a_long_value_is_not_shown() -> None:
     assert "a string" in refusal(temperature="x" * 1000).message
 
 
+def test_a_message_may_bring_its_own_harmony_header() -> None:
+    sent = {
+        "role": "assistant",
+        "content": [{"type": "text", "text": "{}"}],
+        "channel": "commentary",
+        "recipient": "functions.f",
+        "content_type": "<|constrain|>json",
+        "timestamp": 1_700_000_000.5,
+    }
+
+    assert read_message(sent) == ChatMessage(
+        "assistant",
+        (TextPart("{}"),),
+        channel="commentary",
+        recipient="functions.f",
+        content_type="<|constrain|>json",
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("recipient", "two words"),
+        ("recipient", "f\n"),
+        ("content_type", "json<|constrain|>"),
+        ("content_type", "<|constrain|><|constrain|>json"),
+        ("content_type", "<|message|>"),
+        ("content_type", "a b"),
+        ("content_type", ""),
+        ("channel", 1),
+    ],
+)
+def test_a_header_field_that_could_be_no_header_is_refused(field: str, value: Any) -> None:
+    message = {"role": "assistant", "content": "x", field: value}
+
+    assert refusal(messages=[message]).param == f"messages[0].{field}"
+
+
+def test_what_sdks_echo_back_does_no_harm() -> None:
+    echoed = {"refusal": None, "annotations": [], "audio": None, "function_call": None, "tool_calls": None}
+
+    assert read_message({"role": "assistant", "content": "Hi", **echoed}) == ChatMessage("assistant", (TextPart("Hi"),))
+
+
+def test_a_prefill_is_the_beginning_of_the_answer() -> None:
+    assert read(prefill="Sure").messages == (
+        ChatMessage("user", (TextPart("Hi"),)),
+        ChatMessage("assistant", (TextPart("Sure"),)),
+    )
+    assert len(read(prefill="").messages) == 1
+
+
+def test_what_the_system_message_says_may_be_set() -> None:
+    request = read(model_identity="You are Bo.", knowledge_cutoff="2025-01", current_date="2026-01-31")
+
+    assert (request.model_identity, request.knowledge_cutoff) == ("You are Bo.", "2025-01")
+    assert request.current_date == "2026-01-31"
+
+
+@pytest.mark.parametrize("date", ["tomorrow", "2026-02-31", "20260131", "2026-1-3", "2026-W05-1", "２０２６-01-31", ""])
+def test_a_date_that_is_none_is_refused(date: str) -> None:
+    assert refusal(current_date=date).param == "current_date"
+
+
+def test_only_harmony_can_be_included() -> None:
+    assert refusal(include=["logprobs"]).param == "include[0]"
+
+
 @pytest.mark.parametrize(
     ("fields", "place"),
     [

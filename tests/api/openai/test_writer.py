@@ -50,6 +50,36 @@ def streamed(batches: list[list[Event]], *, include_usage: bool = False) -> list
     return objects(b"".join([writer.write((0, batch)) for batch in batches] + [writer.end()]))
 
 
+RAW: list[Event] = [
+    MessageEnd(Message("assistant", "hm", "analysis")),
+    MessageEnd(Message("assistant", "{}", "commentary", "functions.f", "<|constrain|>json", "<|call|>")),
+]
+RAW_OBJECTS = [
+    {"role": "assistant", "channel": "analysis", "recipient": None, "content_type": None, "content": "hm"},
+    {
+        "role": "assistant",
+        "channel": "commentary",
+        "recipient": "functions.f",
+        "content_type": "<|constrain|>json",
+        "content": "{}",
+    },
+]
+
+
+@pytest.mark.parametrize("answer", [[], [ContentDelta("Hi")]])
+def test_raw_messages_are_shown_where_they_are_asked_for(answer: list[Event]) -> None:
+    events = [*RAW[:1], *answer, *RAW[1:], Finish("stop", USAGE)]
+    writer = ChunkWriter(HEADER, include_harmony=True)
+    *_, last, done = objects(writer.write((0, events)) + writer.end())
+    fold = AnswerFold(HEADER, include_harmony=True)
+    fold.add((0, events))
+
+    assert done == "[DONE]"
+    assert last["choices"][0]["delta"]["harmony"] == RAW_OBJECTS
+    assert fold.answer()["choices"][0]["message"]["harmony"] == RAW_OBJECTS
+    assert "harmony" not in folded(events)["choices"][0]["message"]
+
+
 def deltas(*events: Event) -> list[dict[str, Any]]:
     *chunks, done = streamed([list(events)])
     assert done == "[DONE]"

@@ -37,11 +37,14 @@ async def create_chat_completion(request: Request) -> Response:
     header = AnswerHeader(model=wanted.model, system_fingerprint=f"lemonade-like-{rooms.version}")
     batches = side_by_side([rooms.turns.run(turn) for turn in turn_requests(wanted, body.choices)])
 
+    include_harmony = "harmony" in (body.include or ())
     if body.stream:
-        writer = ChunkWriter(header, choices=body.choices, include_usage=body.include_usage)
+        writer = ChunkWriter(
+            header, choices=body.choices, include_usage=body.include_usage, include_harmony=include_harmony
+        )
         return EventStream(batches, writer, on_end=lambda: _note_usage(request, writer))
 
-    fold = AnswerFold(header, choices=body.choices)
+    fold = AnswerFold(header, choices=body.choices, include_harmony=include_harmony)
 
     async def gather() -> None:
         async with aclosing(batches):

@@ -7,6 +7,7 @@ ignored, because clients send all kinds.
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Annotated, Any, Final, Literal
 
 import orjson
@@ -15,6 +16,8 @@ from pydantic_core import PydanticCustomError
 
 _FUNCTION_NAME: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,64}")
 _WORD: Final = re.compile(r"\S{1,256}")
+_CONTENT_TYPE: Final = re.compile(r"(?:<\|constrain\|>)?[\w.+/-]{1,64}|<\|constrain\|>")
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def _function_name(name: str) -> str:
@@ -27,6 +30,21 @@ def _word(name: str) -> str:
     if not _WORD.fullmatch(name):
         raise PydanticCustomError("name", "must be a name of at most 256 characters without spaces")
     return name
+
+
+def _content_type(text: str) -> str:
+    if not _CONTENT_TYPE.fullmatch(text):
+        raise PydanticCustomError("content_type", "must be a word such as 'json', or '<|constrain|>' and a word")
+    return text
+
+
+def _date(text: str) -> str:
+    try:
+        if _DAY.fullmatch(text):
+            return date.fromisoformat(text).isoformat()
+    except ValueError:  # there is no 31st of February
+        pass
+    raise PydanticCustomError("date", "must be a date, as in 2026-01-31")
 
 
 def _as_parts(content: Any) -> Any:
@@ -66,6 +84,8 @@ def _without(what: str) -> Any:
 FunctionName = Annotated[str, AfterValidator(_function_name)]
 #: A name in the history is what a model wrote, which no declaration has to have allowed.
 CalledName = Annotated[str, AfterValidator(_word)]
+ContentType = Annotated[str, AfterValidator(_content_type)]
+Date = Annotated[str, AfterValidator(_date)]
 Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 TokenLimit = Annotated[int, Field(ge=1, le=2**31 - 1)]
 TokenBudget = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -113,7 +133,11 @@ class ToolCallIn(_Wire):
 
 
 class MessageIn(_Wire):
-    """One message. What SDKs echo back of an answer (``refusal``, ``annotations``, ``audio``) is ignored."""
+    """One message. What SDKs echo back of an answer (``refusal``, ``annotations``, ``audio``) is ignored.
+
+    ``channel``, ``recipient`` and ``content_type`` are what stands in the message's Harmony header, for clients that
+    speak it; ``timestamp`` is taken and has no place in a prompt.
+    """
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Annotated[list[ContentPartIn], BeforeValidator(_as_parts)] | None = Field(
@@ -126,6 +150,10 @@ class MessageIn(_Wire):
     tool_calls: list[ToolCallIn] | None = None
     function_call: FunctionCallIn | None = None
     tool_call_id: str | None = None
+    channel: str | None = None
+    recipient: CalledName | None = None
+    content_type: ContentType | None = None
+    timestamp: Any = None
 
     @field_validator("content")
     @classmethod
@@ -297,6 +325,19 @@ class ChatCompletionRequest(SamplersIn):
 
     model: str = Field(min_length=1, description="Name of the model, as GET /models lists it.")
     messages: list[MessageIn] = Field(min_length=1)
+    prefill: str | None = Field(
+        default=None,
+        description="How the answer begins; the model goes on from there. An assistant message at the end does the "
+        "same.",
+    )
+    model_identity: str | None = Field(default=None, min_length=1, description="Who the model is told to be.")
+    knowledge_cutoff: str | None = Field(
+        default=None, min_length=1, description="Up to when it is told to know things."
+    )
+    current_date: Date | None = Field(default=None, description="The date that it is told, as in 2026-01-31.")
+    include: list[Literal["harmony"]] | None = Field(
+        default=None, description="`harmony` adds the raw channel messages to the answer."
+    )
     tools: list[ToolIn] | None = None
     tool_choice: Annotated[ToolChoiceIn, BeforeValidator(_tool_choice_form)] | None = None
     parallel_tool_calls: bool | None = None

@@ -34,7 +34,7 @@ def turn_request(body: ChatCompletionRequest) -> TurnRequest:
     allowed, choice = _chosen(tools, body)
     return TurnRequest(
         model=body.model,
-        messages=tuple(_messages(body.messages)),
+        messages=(*_messages(body.messages), *_prefill(body)),
         tools=tools,
         tool_choice=choice,
         allowed_tools=allowed,
@@ -48,6 +48,9 @@ def turn_request(body: ChatCompletionRequest) -> TurnRequest:
         reasoning_preset=body.reasoning_preset,
         reasoning_format=_reasoning_format(body),
         top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
+        model_identity=body.model_identity,
+        knowledge_cutoff=body.knowledge_cutoff,
+        current_date=body.current_date,
     )
 
 
@@ -119,8 +122,17 @@ def _messages(messages: Sequence[MessageIn]) -> Iterator[ChatMessage]:
             reasoning=message.reasoning_content or message.reasoning or message.thinking or None,
             tool_calls=tuple(calls),
             tool_call_id=call_id,
+            channel=message.channel,
+            recipient=message.recipient,
+            content_type=message.content_type,
             index=index,
         )
+
+
+def _prefill(body: ChatCompletionRequest) -> tuple[ChatMessage, ...]:
+    if not body.prefill:
+        return ()
+    return (ChatMessage("assistant", (TextPart(body.prefill),), index=len(body.messages)),)
 
 
 def _part(part: ContentPartIn) -> ContentPart:
@@ -139,7 +151,8 @@ def _sampling(body: ChatCompletionRequest) -> Sampling:
     return Sampling(
         temperature=body.temperature,
         top_p=body.top_p,
-        seed=body.seed,
+        # To llama.cpp's own clients -1 is any seed.
+        seed=None if body.seed == -1 else body.seed,
         frequency_penalty=body.frequency_penalty,
         presence_penalty=body.presence_penalty,
         extra=extra,

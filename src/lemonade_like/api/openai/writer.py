@@ -29,6 +29,7 @@ from lemonade_like.turns.events import (
 
 if TYPE_CHECKING:
     from lemonade_like.errors import ServerError
+    from lemonade_like.harmony.messages import Message
 
 #: The events of one network read, and the index of the choice that they belong to.
 Batch = tuple[int, Sequence[Event]]
@@ -60,10 +61,12 @@ class AnswerHeader:
 class ChunkWriter:
     """Writes an answer as a stream of chunks."""
 
-    def __init__(self, header: AnswerHeader, *, choices: int = 1, include_usage: bool = False) -> None:
+    def __init__(
+        self, header: AnswerHeader, *, choices: int = 1, include_usage: bool = False, include_harmony: bool = False
+    ) -> None:
         self._header = orjson.dumps(header.fields("chat.completion.chunk")).removesuffix(b"}")
         self._include_usage = include_usage
-        self._choices = [_ChoiceChunks(self._header, index, include_usage) for index in range(choices)]
+        self._choices = [_ChoiceChunks(self._header, index, include_usage, include_harmony) for index in range(choices)]
 
     def write(self, batch: Batch) -> bytes:
         """Return the chunks of a batch, joined; nothing, if it only says that something is under way."""
@@ -97,7 +100,8 @@ class _ChoiceChunks:
     This is the hot path. What all chunks have in common is encoded once, and the pieces of a batch are joined once.
     """
 
-    def __init__(self, header: bytes, index: int, include_usage: bool) -> None:
+    def __init__(self, header: bytes, index: int, include_usage: bool, include_harmony: bool) -> None:
+        self._raw: list[dict[str, Any]] | None = [] if include_harmony else None
         self.finish: Finish | None = None
         self.progress: Progress | None = None
         self._open = b'data: %b,"choices":[{"index":%d,"delta":{' % (header, index)
@@ -154,6 +158,9 @@ class _ChoiceChunks:
                 out += (self._tool_call % event.index, call, close)
             elif isinstance(event, Progress):
                 self.progress = event
+            elif isinstance(event, MessageEnd):
+                if self._raw is not None:
+                    self._raw.append(_harmony_object(event.message))
             elif isinstance(event, Finish):
                 self.finish = event
                 out.append(self._finish_chunk(event))
@@ -165,6 +172,9 @@ class _ChoiceChunks:
     def _finish_chunk(self, finish: Finish) -> bytes:
         # An answer without a word is an empty string, here as in the whole answer.
         delta = self._delta.removesuffix(b",") if self._has_answer else self._content + b'""'
+        if self._raw is not None:
+            separator = b"" if delta.endswith(b"{") else b","
+            delta = b'%b%b"harmony":%b' % (delta, separator, orjson.dumps(self._raw))
         timings = b',"timings":' + orjson.dumps(finish.timings) if finish.timings else b""
         reason = orjson.dumps(finish.reason)
         return b'%b},"logprobs":null,"finish_reason":%b}]%b%b' % (delta, reason, timings, self._usage)
@@ -173,9 +183,9 @@ class _ChoiceChunks:
 class AnswerFold:
     """Folds the same events into a whole answer."""
 
-    def __init__(self, header: AnswerHeader, *, choices: int = 1) -> None:
+    def __init__(self, header: AnswerHeader, *, choices: int = 1, include_harmony: bool = False) -> None:
         self._header = header
-        self._choices = [_FoldedChoice() for _ in range(choices)]
+        self._choices = [_FoldedChoice(include_harmony) for _ in range(choices)]
 
     def add(self, batch: Batch) -> None:
         """Take a batch in."""
@@ -209,7 +219,8 @@ class _FoldedCall:
 class _FoldedChoice:
     """One choice; texts are kept in pieces and joined once, so that the cost grows with the text and no faster."""
 
-    def __init__(self) -> None:
+    def __init__(self, include_harmony: bool) -> None:
+        self._raw: list[dict[str, Any]] | None = [] if include_harmony else None
         self.finish: Finish | None = None
         self._content: list[str] = []
         self._logprobs: list[TokenLogprob] = []
@@ -227,6 +238,9 @@ class _FoldedChoice:
             self._calls[event.index].arguments.append(event.text)
         elif isinstance(event, ToolCallStart):
             self._calls[event.index] = _FoldedCall(event.id, event.name)
+        elif isinstance(event, MessageEnd):
+            if self._raw is not None:
+                self._raw.append(_harmony_object(event.message))
         elif isinstance(event, Finish):
             self.finish = event
 
@@ -254,6 +268,8 @@ class _FoldedChoice:
                 }
                 for _, call in sorted(self._calls.items())
             ]
+        if self._raw is not None:
+            message["harmony"] = self._raw
         return message
 
 
@@ -270,6 +286,17 @@ def _logprobs_object(logprobs: Iterable[TokenLogprob]) -> dict[str, Any]:
         for one in logprobs
     ]
     return {"content": content, "refusal": None}
+
+
+def _harmony_object(message: Message) -> dict[str, Any]:
+    """A channel message as the model wrote it."""
+    return {
+        "role": message.role,
+        "channel": message.channel,
+        "recipient": message.recipient,
+        "content_type": message.content_type,
+        "content": message.content,
+    }
 
 
 def _comment(progress: Progress | None) -> bytes:
