@@ -26,6 +26,7 @@ from lemonade_like.library import BundledEncoding
 from lemonade_like.models.bundled import BUNDLED_MODEL
 from lemonade_like.settings import SettingsError
 from lemonade_like.turns.harmony_turn import plan, render
+from lemonade_like.turns.presets import with_preset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +66,7 @@ def render_request(
     body = _body(source)
     if day is None and isinstance(body.get("current_date"), str):
         current_date = body["current_date"]
-    request = turn_request(validated(ChatCompletionRequest, body))
+    request = with_preset(turn_request(validated(ChatCompletionRequest, body)))
     if reasoning_level is not None:
         request = replace(request, reasoning_effort=reasoning_level)
     chosen = plan(request, default_effort=settings.reasoning_level, current_date=current_date)
