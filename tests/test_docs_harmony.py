@@ -87,7 +87,9 @@ def test_every_recovery_is_on_the_page_with_what_comes_of_it() -> None:
 #: What openai-harmony's parser makes of it: an error, or messages as channel, recipient and content.
 PARSED = {
     "<|channel|>analysis<|message|>hm<|end|>assistant<|channel|>final<|message|>4<|return|>": "an error",
-    "<|channel|>analysis<|message|>hm<|start|>assistant<|channel|>final<|message|>4<|return|>": "all of it is reasoning",
+    "<|channel|>analysis<|message|>hm<|start|>assistant<|channel|>final<|message|>4<|return|>": (
+        "all of it is reasoning"
+    ),
     "<|channel|>final 4 it is<|return|>": "an error",
     "It is 4.<|return|>": "an error",
     "<|channel|>final<|message|>4<|return|><|return|>": "an error",
