@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from lemonade_like.harmony import tokens
 from lemonade_like.harmony.conversation import Opening
-from lemonade_like.harmony.header import CHANNELS
+from lemonade_like.harmony.header import _CONTENT_TYPES, CHANNELS
 from tests.support.completions import (
     ORDINARY,
     Frame,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _MARKERS = [tokens.spelling(token_id) for token_id in range(tokens.FIRST_SPECIAL, 200_020)]
 #: What a header is made of is said by its fields, in their own spelling; a field that a later one of the same header
 #: overrules (a second channel, a second recipient) is not shown.
-_HEADER_WORDS = "assistantanalysiscommentaryfinalto=functions.fpythonjsoncodeuserthoughts"
+_HEADER_WORDS = "assistantanalysiscommentaryfinalto=functions.fpythonjsoncodeuserthoughts" + "".join(_CONTENT_TYPES)
 _openings = st.none() | st.builds(Opening, st.sampled_from(CHANNELS), st.text(max_size=5))
 
 
