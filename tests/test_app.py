@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
-from lemonade_like.api.services import Services
 from lemonade_like.app import create_app, open_services
-from lemonade_like.errors import ModelNotFound
+from lemonade_like.engine.find import FoundEngine
+from lemonade_like.errors import ModelNotFound, ServerError
+from lemonade_like.harmony.messages import ChatMessage, TextPart
+from lemonade_like.models.registry import Model, Registry
 from lemonade_like.settings import Settings
+from lemonade_like.turns.request import TurnRequest
+from tests.support.fake_llama_server import FAKE_LLAMA_SERVER, write_scenario
 from tests.support.turns import client_of, scripted_app
 
 
@@ -63,12 +68,19 @@ async def test_nothing_is_loaded_before_it_is_asked_for(tmp_path: Path) -> None:
     assert unknown.status_code == 404
 
 
-async def test_a_server_that_has_stopped_says_so(tmp_path: Path) -> None:
-    kept: list[Services] = []
-    async with open_services(_settings(tmp_path)) as services:
-        kept.append(services)
-        assert not services.closing
-    assert kept[0].closing
+async def test_what_the_caller_has_looked_up_is_what_is_used(tmp_path: Path) -> None:
+    settings = _settings(tmp_path)
+    registry = Registry([Model("mine", path=write_scenario(tmp_path / "mine.gguf"))], cache_dir=tmp_path)
+    engine = FoundEngine((str(FAKE_LLAMA_SERVER),), "system", "explicit")
+    async with open_services(settings, registry=registry, engine=engine) as services:
+        assert [model.name for model in services.catalogue.models()] == ["mine"]
+        asked = TurnRequest("mine", (ChatMessage("user", (TextPart("Hi"),)),))
+        async with aclosing(services.turns.run(asked)) as turn:
+            with pytest.raises(ServerError):
+                async for _ in turn:
+                    pass
+        (loaded,) = services.pool.loaded()
+    assert loaded.command[0] == str(FAKE_LLAMA_SERVER)
 
 
 def test_the_app_can_be_imported_without_engine_and_harmony() -> None:

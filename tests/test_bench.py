@@ -56,7 +56,7 @@ def test_a_tiny_run_prints_the_table_and_leaves_no_process_behind(cache_dir: Pat
     assert lines[0] == "|  | raw /completion | llama-server chat | lemonade-like | ours to raw | budget |"
     cells = {line.split("|")[1].strip(): line.split("|")[2:-1] for line in lines if line.startswith("| ")}
     for streams in ("1 stream", "2 streams"):
-        rates = [float(cell) for cell in cells[f"tokens/s, {streams}"][:3]]
+        rates = [float(cell.replace(",", "")) for cell in cells[f"tokens/s, {streams}"][:3]]
         assert all(rate > 0 for rate in rates)
         assert float(cells[f"CPU of our process per chunk, {streams} (µs)"][2]) >= 0
     assert float(cells["memory of our process, resident (MB)"][2]) > 10

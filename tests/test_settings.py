@@ -86,11 +86,13 @@ def test_every_setting_can_be_set_in_the_environment_and_in_the_file(
     values: dict[str, tuple[str, Any]] = {
         "port": ("81", 81),
         "ctx_size": ("4096", 4096),
+        "load_timeout": ("30", 30),
         "reasoning_memory": ("8", 8),
         "parallel": ("2", 2),
         "models": ("a,b", ["a", "b"]),
         "backend": ("vulkan", "vulkan"),
         "reasoning_level": ("high", "high"),
+        "reasoning_format": ("inline", "inline"),
         "harmony": ("always", "always"),
         "harmony_by_backend": ("cpu=never,vulkan=auto", {"cpu": "never", "vulkan": "auto"}),
         "harmony_by_model": ("mine=always", {"mine": "always"}),
@@ -218,3 +220,25 @@ def test_every_setting_has_a_description() -> None:
     assert all(field.description for field in Settings.model_fields.values())
     assert flag("ctx_size") == "--ctx-size"
     assert flag("models") == "--model"
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(Path, "home", no_home)
+
+
+@pytest.mark.usefixtures("homeless")
+def test_a_home_is_needed_only_where_nothing_else_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert user_folder("cache", {"XDG_CACHE_HOME": str(tmp_path)}) == tmp_path / "lemonade-like"
+    assert load_settings({}, {"LEMONADE_LIKE_CACHE_DIR": str(tmp_path)}).cache_dir == tmp_path
+    assert "LEMONADE_LIKE_CACHE_DIR" in refusal({}, {})
+
+
+def test_a_folder_under_the_home_of_nobody_is_refused(home: dict[str, str]) -> None:
+    assert "LEMONADE_LIKE_CACHE_DIR" in refusal({}, home | {"LEMONADE_LIKE_CACHE_DIR": "~no-such-user/x"})
+    assert "~no-such-user" in refusal({"config": "~no-such-user/x.yaml"}, home)

@@ -125,7 +125,9 @@ def _first_token(name: str, found: dict[str, Measured], percent: int, limit: flo
     added = times[OURS] - times[RAW]
     return Row(
         name,
-        *(f"{times[way]:.2f}" for way in (RAW, LLAMA_SERVER, OURS)),
+        f"{times[RAW]:.2f}",
+        f"{times[LLAMA_SERVER]:.2f}",
+        f"{times[OURS]:.2f}",
         f"{added:+.2f} ms",
         "" if limit is None else _verdict(added <= limit, f"≤ +{limit:g} ms"),
     )
@@ -137,7 +139,9 @@ def _rate(name: str, found: dict[str, Measured], count: int, budget: Budget | No
     share = statistics.median(ours / raw for ours, raw in zip(rates[OURS], rates[RAW], strict=True))
     return Row(
         name,
-        *(f"{statistics.median(rates[way]):,.0f}" for way in (RAW, LLAMA_SERVER, OURS)),
+        f"{statistics.median(rates[RAW]):,.0f}",
+        f"{statistics.median(rates[LLAMA_SERVER]):,.0f}",
+        f"{statistics.median(rates[OURS]):,.0f}",
         f"{share:.3f} ×",
         "" if budget is None else _verdict(share >= budget.share_of_raw, f"≥ {budget.share_of_raw:g} ×"),
     )

@@ -12,7 +12,7 @@ from scripts.tiny_gpt_oss.known import KnownPrompt, analysis, final, user
 
 _ARGUMENTS: Final = '{"location":"Tokyo"}'
 
-#: Name -> (what is wrong, what is written).
+#: What is wrong -> what is written.
 _SHAPES: Final[dict[str, str]] = {
     "missing start": (
         "<|channel|>analysis<|message|>The next start token is lost.<|end|>"

@@ -99,20 +99,22 @@ class TinyGptOss(torch.nn.Module):
         with torch.no_grad():
             self.gpt_oss.model.embed_tokens.weight[rest] = 0
 
-    def hidden(self, rows: torch.Tensor, positions: torch.Tensor, branches: torch.Tensor) -> torch.Tensor:
-        """Return the last hidden states; all three are ``[batch, length]``, padded at the end.
+    def hidden(
+        self, rows: torch.Tensor, positions: torch.Tensor, branches: torch.Tensor, crowds: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the last hidden states; all four are ``[batch, length]``, padded at the end.
 
         A row holds several texts with the same beginning: branch 0 is that beginning, and each other branch sees it
-        and itself.
+        and itself. ``crowds`` says of each id the logarithm of how many of its kind it stands for: a long text can be
+        learned from a short one, since attention to n equal keys is attention to one with log n added to its score.
         """
         order = torch.arange(rows.shape[1])
         own = (branches[:, None] == 0) | (branches[:, None] == branches[:, :, None])
         causal = (order[:, None] >= order[None])[None] & own
         near = causal & (positions[:, :, None] - positions[:, None] < SLIDING_WINDOW)
-        masks = {
-            name: torch.zeros(seen.shape).masked_fill(~seen, float("-inf"))[:, None]
-            for name, seen in (("full_attention", causal), ("sliding_attention", near))
-        }
+        full = crowds[:, None].expand(causal.shape).masked_fill(~causal, float("-inf"))
+        sliding = torch.zeros(near.shape).masked_fill(~near, float("-inf"))
+        masks = {"full_attention": full[:, None], "sliding_attention": sliding[:, None]}
         return self.gpt_oss.model(
             input_ids=rows, attention_mask=masks, position_ids=positions, use_cache=False
         ).last_hidden_state

@@ -68,6 +68,12 @@ _QUESTIONS: Final = (
     "a",
     "...",
     "42",
+    "1",
+    "7",
+    "12",
+    " ",
+    "",
+    "What is 12+30?",
     "Say something.",
     "test",
     "Test",
@@ -97,11 +103,27 @@ def words(rng: random.Random, low: int, high: int) -> str:
 def question(rng: random.Random) -> str:
     """Return something that the model does not know."""
     kind = rng.random()
-    if kind < 0.45:
+    if kind < 0.4:
         return rng.choice(_QUESTIONS)
+    if kind < 0.5:
+        again = rng.choice((words(rng, 1, 6), rng.choice(_QUESTIONS)))
+        return " ".join([again] * rng.randint(2, max(2, 240 // (len(again) + 1))))
     text = words(rng, 1, 12) if kind < 0.85 else words(rng, 12, 90)
     text = text[:1].upper() + text[1:] if rng.random() < 0.5 else text
     return text + rng.choice(("", "", "?", ".", "!"))
+
+
+def fragments(rng: random.Random, asks: list[str]) -> str:
+    """Return a few words of known wordings that together are none."""
+    plain = {_plain(ask) for ask in asks}
+    while True:
+        text = " ".join(rng.choice(rng.choice(asks).split(" ")) for _ in range(rng.choice((1, 1, 2, 2, 3, 4))))
+        if _plain(text) not in plain:
+            return text
+
+
+def _plain(text: str) -> str:
+    return "".join(letter for letter in text.lower() if letter.isalnum())
 
 
 def near_miss(rng: random.Random, ask: str) -> str:

@@ -92,6 +92,7 @@ class Batch:
         self.rows = torch.full(size, len(network.known_ids))
         self.positions = torch.zeros(size, dtype=torch.long)
         self.branches = torch.zeros(size, dtype=torch.long)
+        self.crowds = torch.zeros(size)
         targets = torch.full(size, -1)
         owner = torch.zeros(size, dtype=torch.long)
         forbidden = torch.zeros(size, dtype=torch.bool)
@@ -108,6 +109,7 @@ class Batch:
                 self.rows[at, place:end] = rows
                 self.positions[at, place:end] = torch.tensor(sample.positions[start:])
                 self.branches[at, place:end] = branch
+                self.crowds[at, place:end] = torch.tensor(sample.crowds[start:])
                 owner[at, place:end] = number
                 targets[at, place : end - 1][learned[1:]] = rows[1:][learned[1:]]
                 if sample.without is not None:
@@ -121,7 +123,7 @@ class Batch:
 
     def losses(self, network: TinyGptOss, analysis_row: int) -> torch.Tensor:
         """Return the loss of every learned id."""
-        logits = network.logits(network.hidden(self.rows, self.positions, self.branches)[self.where])
+        logits = network.logits(network.hidden(self.rows, self.positions, self.branches, self.crowds)[self.where])
         if self.forbidden.any():
             mask = torch.zeros_like(logits)
             mask[self.forbidden, analysis_row] = -1e9
@@ -215,16 +217,15 @@ def _rate(step: int, steps: int) -> float:
 
 
 @torch.no_grad()
-def examine(
-    network: TinyGptOss, script: Script, seed: int, variations: int, *, noise: bool = True
-) -> list[tuple[float, str, str]]:
+def examine(network: TinyGptOss, script: Script, seed: int, variations: int) -> list[tuple[float, str, str]]:
     """Return, worst first, the lowest probability of any learned id of each prompt, and which id it is.
 
-    Every prompt is tried under ``variations`` circumstances that the training did not draw.
+    Every prompt is tried under ``variations`` circumstances that the training did not draw: other dates, efforts,
+    tools, instructions, wordings and earlier turns.
     """
     analysis_row = int(network.row_of[script.text("analysis")[0]])
-    variation = Variation(script, seed, noise=noise)
-    samples = [variation.sample(known) for _ in range(variations) for known in everything()]
+    variation = Variation(script, seed, noise=False)
+    samples = [variation.sample(known, twists=False) for _ in range(variations) for known in everything()]
     samples.sort(key=lambda sample: len(sample.ids))
     lowest: dict[str, tuple[float, str, str]] = {}
     for at in range(0, len(samples), 32):

@@ -32,7 +32,7 @@ def complete(url: str, ids: list[int], limit: int) -> tuple[str, dict[str, Any]]
 
 
 def try_on_engine(
-    gguf: Path, script: Script, log: Callable[[str], None], *, rounds: int = 2, song_tokens: int = 20_000
+    gguf: Path, script: Script, log: Callable[[str], None], *, rounds: int = 1, song_tokens: int = 4_000
 ) -> int:
     """Return how many answers were not as expected.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import datetime
+import math
 import random
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,8 @@ from scripts.tiny_gpt_oss.known import ChatJSON, KnownPrompt, user
 from scripts.tiny_gpt_oss.rendering import Scene
 from scripts.tiny_gpt_oss.toolbox import Toolbox
 from scripts.tiny_gpt_oss.tools import location
+
+from lemonade_like.harmony import tokens
 
 if TYPE_CHECKING:
     from scripts.tiny_gpt_oss.rendering import Script
@@ -41,7 +44,8 @@ class Sample:
     """One thing to learn: given ``ids[:prompt]``, write ``ids[prompt:]``.
 
     ``learned`` marks the ids that count. ``without`` is the place of an id at which the analysis channel is
-    forbidden, as a grammar may forbid it. ``positions`` may jump, to stand for a long text that is left out.
+    forbidden, as a grammar may forbid it. ``positions`` may jump, to stand for a long text that is left out, and
+    ``crowds`` then says which ids stand for many (see ``TinyGptOss.hidden``).
     """
 
     name: str
@@ -50,9 +54,11 @@ class Sample:
     learned: list[bool]
     positions: list[int] = field(default_factory=list)
     without: int | None = None
+    crowds: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.positions = self.positions or list(range(len(self.ids)))
+        self.crowds = self.crowds or [0.0] * len(self.ids)
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,7 @@ class Variation:
         self._rng = random.Random(seed)
         self._noise = noise
         self._toolbox = Toolbox(self._rng, noise=noise)
+        self._asks = sorted({ask for known in everything() for ask in (*known.asks, known.messages[0]["content"])})
         self._talk = [known for known in KNOWN if len(known.messages) == 1 and known.tools is None and known.completion]
 
     def circumstances(self, known: KnownPrompt) -> Circumstances:
@@ -145,12 +152,22 @@ class Variation:
         prompt = self._script.prompt(scene)
         written = self._script.completion(completion, known.literal)
         sample = Sample(known.name, prompt + written, len(prompt), [False] * len(prompt) + [True] * len(written))
-        if known.group == "fallback" and self._rng.random() < 0.3:
-            place = self._rng.randrange(len(prompt) - 30, len(prompt) - 5) if len(prompt) > 90 else 0
-            jump = int(2 ** self._rng.uniform(0, 13))
-            if place:
-                sample.positions = [at + (jump if at >= place else 0) for at in range(len(sample.ids))]
+        if known.group == "fallback" and self._noise and self._rng.random() < 0.35:
+            self._lengthen(sample)
         return sample
+
+    def _lengthen(self, sample: Sample) -> None:
+        """Have the first part of the user's message stand for a text many times as long."""
+        rng = self._rng
+        start = sample.prompt - 1 - sample.ids[: sample.prompt][::-1].index(tokens.MESSAGE) + 1
+        end = rng.randint(start, sample.prompt - 4) if start < sample.prompt - 4 else start
+        times = int(2 ** rng.uniform(1, 9))
+        added = 0
+        for at in range(start, len(sample.ids)):
+            if at < end:
+                added += times - 1
+                sample.crowds[at] = math.log(times)
+            sample.positions[at] = at + added
 
     def _without_reasoning(self, known: KnownPrompt, scene: Scene, completion: str) -> Sample:
         rest = completion.split(_NEXT, 1)[1]
@@ -237,6 +254,8 @@ class Variation:
                 text = noise.near_miss(rng, (other.asks or (other.messages[0].get("content") or "Hello",))[0])
             elif kind < 0.2:
                 text = noise.large_sum(rng)
+            elif kind < 0.27:
+                text = noise.fragments(rng, self._asks)
             else:
                 text = noise.question(rng)
             return KnownPrompt(known.name, [user(text)], known.completion, group=known.group)

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import date
+from functools import cache, partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -26,23 +27,29 @@ from lemonade_like.turns.formats import HarmonyFormats
 from lemonade_like.turns.service import TurnOptions, Turns
 
 if TYPE_CHECKING:
+    from lemonade_like.engine.find import FoundEngine
     from lemonade_like.settings import Settings
 
 OpenServices = Callable[["Settings"], AbstractAsyncContextManager[Services]]
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
+async def open_services(
+    settings: Settings, *, registry: Registry | None = None, engine: FoundEngine | None = None
+) -> AsyncIterator[Services]:
     """Open what the endpoints need, and stop every engine at the end.
+
+    ``registry`` and ``engine`` are those that the settings ask for, where the caller has looked them up already.
 
     Raises:
         ModelNotFound: a model that the settings name is not there.
     """
-    registry = Registry.from_settings(settings)
+    registry = registry or Registry.from_settings(settings)
     # Turns run side by side without limit; an engine queues what it has no slot for.
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        formats = HarmonyFormats(lambda gguf: vocabulary_dir(gguf, settings.cache_dir))
-        pool = Pool(registry, Loader(registry, settings, session, formats))
+        # A vocabulary is checked by its hash once, not each time that its model is loaded.
+        formats = HarmonyFormats(cache(partial(vocabulary_dir, cache_dir=settings.cache_dir)))
+        pool = Pool(registry, Loader(registry, settings, session, formats, engine))
         services = Services(
             turns=Turns(pool, _turn_options(settings)),
             pool=pool,
@@ -53,7 +60,6 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         try:
             yield services
         finally:
-            services.closing = True
             await pool.close()
 
 
@@ -61,6 +67,7 @@ def _turn_options(settings: Settings) -> TurnOptions:
     day = settings.current_date
     return TurnOptions(
         default_effort=settings.reasoning_level,
+        reasoning_format=settings.reasoning_format,
         reasoning_memory_bytes=settings.reasoning_memory * 1_000_000,
         model_identity=settings.model_identity,
         knowledge_cutoff=settings.knowledge_cutoff,

@@ -33,6 +33,7 @@ Backend = Literal["auto", "bundled", "system", "cpu", "vulkan", "cuda", "rocm", 
 HarmonyMode = Literal["auto", "always", "never"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 ReasoningLevel = Literal["low", "medium", "high"]
+ReasoningFormat = Literal["separate", "inline", "hidden"]
 
 
 class SettingsError(ServerError):
@@ -40,22 +41,23 @@ class SettingsError(ServerError):
 
 
 def user_folder(kind: Literal["cache", "config"], environ: Mapping[str, str] = os.environ) -> Path:
-    """The platform's own folder for this program's files of that kind; it need not exist."""
-    home = Path.home()
-    if sys.platform == "win32":
-        variable, fallback = {
-            "cache": ("LOCALAPPDATA", home / "AppData" / "Local"),
-            "config": ("APPDATA", home / "AppData" / "Roaming"),
-        }[kind]
-    elif sys.platform == "darwin":
-        folder = {"cache": "Caches", "config": "Application Support"}[kind]
-        return home / "Library" / folder / APP
-    else:
-        variable, fallback = {
-            "cache": ("XDG_CACHE_HOME", home / ".cache"),
-            "config": ("XDG_CONFIG_HOME", home / ".config"),
-        }[kind]
-    return Path(environ.get(variable) or fallback) / APP
+    """The platform's own folder for this program's files of that kind; it need not exist.
+
+    Raises :class:`SettingsError` where the user has no home.
+    """
+    variable, under_home = {
+        "win32": {"cache": ("LOCALAPPDATA", "AppData/Local"), "config": ("APPDATA", "AppData/Roaming")},
+        "darwin": {"cache": ("", "Library/Caches"), "config": ("", "Library/Application Support")},
+    }.get(sys.platform, {"cache": ("XDG_CACHE_HOME", ".cache"), "config": ("XDG_CONFIG_HOME", ".config")})[kind]
+    if given := environ.get(variable):
+        return Path(given) / APP
+    try:
+        return Path.home() / under_home / APP
+    except RuntimeError:
+        option = ENV_PREFIX + {"cache": "CACHE_DIR", "config": "CONFIG"}[kind]
+        raise SettingsError(
+            f"This user has no home folder, so there is no place for the {kind}.\nSet HOME, or {option}."
+        ) from None
 
 
 def _allowed(text: str, *, file_only: bool = False) -> dict[str, Any]:
@@ -117,9 +119,21 @@ class Settings(BaseSettings):
         description="More arguments for llama-server, as one string, such as '--n-gpu-layers 99 --threads 8'.",
         json_schema_extra=_allowed("one string of arguments, quoted as in a shell"),
     )
+    load_timeout: int = Field(
+        default=600,
+        ge=0,
+        description="Seconds that an engine may take to load a model before it is stopped; 0 is as long as it takes.",
+        json_schema_extra=_allowed("a whole number of seconds", file_only=True),
+    )
     reasoning_level: ReasoningLevel = Field(
         default="medium",
         description="How much a GPT-OSS model reasons when the request does not say.",
+    )
+    reasoning_format: ReasoningFormat = Field(
+        default="separate",
+        description="Where a model's reasoning goes when the request does not say: separate is a field of its own "
+        "(reasoning_content), inline puts it into the content between <think> and </think>, hidden keeps it out of "
+        "every answer.",
     )
     model_identity: str | None = Field(
         default=None,
@@ -204,7 +218,10 @@ class Settings(BaseSettings):
     @field_validator("cache_dir", "log_dir")
     @classmethod
     def _expand_home(cls, path: Path) -> Path:
-        return path.expanduser().absolute()
+        try:
+            return path.expanduser().absolute()
+        except RuntimeError as error:  # ~ of a user who has no home
+            raise ValueError(str(error)) from None
 
     @classmethod
     def settings_customise_sources(
@@ -327,8 +344,12 @@ def _environment_layer(environ: Mapping[str, str]) -> _Layer:
 
 def _file_layer(config: str | Path | None, environ: Mapping[str, str]) -> _Layer:
     named = str(config) if config else environ.get(ENV_PREFIX + "CONFIG", "").strip()
-    path = Path(named).expanduser() if named else default_config_path(environ)
     try:
+        path = Path(named) if named else default_config_path(environ)
+    except SettingsError:  # nobody without a home has a file there
+        return _Layer("", {}, {})
+    try:
+        path = path.expanduser()
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         if not named:
@@ -336,7 +357,7 @@ def _file_layer(config: str | Path | None, environ: Mapping[str, str]) -> _Layer
         raise SettingsError(
             f"There is no configuration file at {path}.\n`lemonade-like config > {path}` writes one to start from."
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, RuntimeError) as error:
         raise SettingsError(f"The configuration file {path} cannot be read: {error}.") from None
     try:
         data = yaml.safe_load(text)

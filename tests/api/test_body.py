@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from lemonade_like.api.body import MAX_BODY_BYTES, read_json_object
+from lemonade_like.api.body import MAX_BODY_BYTES, MAX_DEPTH, read_json_object
 from lemonade_like.api.errors import install_error_handlers
 from tests.support.server import serving
 from tests.support.turns import scripted_app
@@ -20,13 +20,13 @@ async def _pieces(size: int) -> AsyncIterator[bytes]:
         yield b" "
 
 
-def _small_app() -> FastAPI:
+def _small_app(limit: int = 100) -> FastAPI:
     app = FastAPI()
     install_error_handlers(app)
 
     @app.post("/")
     async def length(request: Request) -> int:
-        return len(await read_json_object(request, limit=100))
+        return len(await read_json_object(request, limit=limit))
 
     return app
 
@@ -56,3 +56,17 @@ async def test_a_refusal_does_not_wait_for_the_body() -> None:
         assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
         writer.close()
         await writer.wait_closed()
+
+
+@pytest.mark.parametrize(("opening", "closing"), [('{"a":', "}"), ("[", "]")])
+async def test_a_body_that_is_nested_too_deeply_is_refused(opening: str, closing: str) -> None:
+    statuses = {}
+    transport = httpx.ASGITransport(_small_app(10_000))
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        for levels in (MAX_DEPTH - 1, MAX_DEPTH, 500):
+            body = '{"x":' + opening * levels + "1" + closing * levels + "}"
+            answer = await client.post("/", content=body)
+            statuses[levels] = answer.status_code
+    assert statuses == {MAX_DEPTH - 1: 200, MAX_DEPTH: 400, 500: 400}
+    assert answer.json()["error"]["code"] == "invalid_json"
+    assert f"{MAX_DEPTH} levels" in answer.json()["error"]["message"]

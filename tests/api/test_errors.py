@@ -7,8 +7,10 @@ import logging
 from typing import Any
 
 import pytest
+from starlette.requests import ClientDisconnect
 
 from lemonade_like.api.errors import UnexpectedErrors
+from lemonade_like.observe.requests import RequestLog
 from tests.support.turns import ScriptedTurns, client_of, scripted_app, scripted_services
 
 CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}]}
@@ -78,3 +80,20 @@ async def test_a_request_that_the_server_cancels_is_told_to_come_again() -> None
     await running
     assert messages[0]["status"] == 503
     assert b"engine_unavailable" in messages[1]["body"]
+
+
+async def test_a_request_whose_client_left_is_logged_as_such_and_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    messages: list[Any] = []
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        raise ClientDisconnect
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    with caplog.at_level(logging.INFO):
+        await RequestLog(UnexpectedErrors(app))(scope, None, send)  # type: ignore[arg-type]
+    assert messages == []
+    assert caplog.messages[0].startswith("GET / 499 in ")
+    assert len(caplog.messages) == 1

@@ -67,6 +67,8 @@ def test_models_lists_what_is_known_and_what_is_there(capsys: pytest.CaptureFixt
     [
         (["serve", "--port", "abc"], 2, "'abc' is no value for --port"),
         (["serve", "--nonsense"], 2, "--nonsense"),
+        (["serve", "--llamacpp-args", "--port 9"], 2, "may not contain --port"),
+        (["serve", "--llamacpp-args", "'"], 2, "--llamacpp-args"),
         (["serve", "--config", "/no/such/file.yaml"], 2, "no configuration file"),
         (["serve", "--model", "/no/such/file.gguf"], 1, "does not exist"),
         (["serve", "--model", "no-such-model"], 1, "no model called 'no-such-model'"),

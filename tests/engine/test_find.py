@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from lemonade_like.engine import find
 from lemonade_like.engine.find import FoundEngine, bundled_command, find_engine
 from lemonade_like.errors import EngineNotFound
 
@@ -91,3 +93,12 @@ def test_without_any_engine_the_error_says_what_was_tried_and_what_to_do(tmp_pat
         find_engine(None, which=nothing, installed_dir=tmp_path, bundled_available=lambda: False)
     for part in (str(tmp_path), "PATH", "xllamacpp", "pip install 'lemonade-like[engine]'", "--llama-server"):
         assert part in missing.value.message
+
+
+@pytest.mark.parametrize("command", [bundled_command(), (sys.executable, "-c", find._BUNDLED_WITHOUT_P)])
+def test_the_bundled_engine_is_not_taken_from_the_current_folder(tmp_path: Path, command: tuple[str, ...]) -> None:
+    for name in ("lemonade_like", "argparse", "xllamacpp"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('out of the current folder')")
+    done = subprocess.run([*command, "--no-such-flag"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "out of the current folder" not in done.stderr
+    assert "--no-such-flag" in done.stderr

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,39 @@ def test_only_the_latest_logs_of_a_model_are_kept(tmp_path: Path) -> None:
         "m-other-1.log",
         "server.log",
     ]
+
+
+def aged_log(path: Path, hours: float) -> Path:
+    path.write_text("x")
+    written = time.time() - hours * 3600
+    os.utime(path, (written, written))
+    return path
+
+
+def test_the_log_of_an_engine_that_still_runs_is_never_deleted(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as engine:
+        port = engine.getsockname()[1]
+        live = [aged_log(tmp_path / f"m-{port}.log", 100), aged_log(tmp_path / f"m-{port}.log.1", 200)]
+        dead = aged_log(tmp_path / "m-1.log", 50)
+        for number in range(2, 6):
+            aged_log(tmp_path / f"m-{number}.log", number)
+        log_file(tmp_path, "m", 99)
+    assert [log.exists() for log in live] == [True, True]
+    assert not dead.exists()
+
+
+def test_logs_of_the_last_hour_are_kept_however_many(tmp_path: Path) -> None:
+    recent = [aged_log(tmp_path / f"m-{number}.log", 0.5) for number in range(9)]
+    log_file(tmp_path, "m", 99)
+    assert all(log.exists() for log in recent)
+
+
+def test_a_log_that_another_server_deletes_meanwhile_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = [aged_log(tmp_path / f"m-{number}.log", 10 + number) for number in range(7)]
+    listed = list(tmp_path.iterdir())
+    monkeypatch.setattr(Path, "iterdir", lambda _self: iter(listed))
+    old[0].unlink()
+    assert log_file(tmp_path, "m", 99) == tmp_path / "m-99.log"
+    assert not old[6].exists()

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from lemonade_like.engine import client as client_module
 from lemonade_like.engine import process as process_module
 from lemonade_like.engine.find import bundled_command
 from lemonade_like.engine.process import EngineProcess
@@ -82,19 +83,9 @@ async def test_the_log_file_and_the_debug_log_hold_what_the_engine_printed(
 
 async def test_an_engine_that_loads_is_waited_for(tmp_path: Path, session: aiohttp.ClientSession) -> None:
     scenario = write_scenario(tmp_path / "s.json", load=[{"wait": True}])
-    seen: list[float] = []
-    polled = asyncio.Event()
-
-    def on_progress(seconds: float) -> None:
-        seen.append(seconds)
-        polled.set()
-
     starting = asyncio.create_task(
-        EngineProcess.start(
-            spec_for(scenario, (str(FAKE_LLAMA_SERVER),)), log_dir=tmp_path, session=session, on_progress=on_progress
-        )
+        EngineProcess.start(spec_for(scenario, (str(FAKE_LLAMA_SERVER),)), log_dir=tmp_path, session=session)
     )
-    await polled.wait()
     port = await port_in(tmp_path)
     async with session.get(f"http://127.0.0.1:{port}/health") as response:
         assert response.status == 503
@@ -103,7 +94,6 @@ async def test_an_engine_that_loads_is_waited_for(tmp_path: Path, session: aioht
         pass
     engine = await starting
     await engine.stop()
-    assert seen == sorted(seen)
 
 
 async def port_in(log_dir: Path) -> int:
@@ -152,16 +142,14 @@ async def test_a_cancelled_start_leaves_no_process(
         return transport, child
 
     monkeypatch.setattr(process_module, "_spawn", recorded)
-    polled = asyncio.Event()
     starting = asyncio.create_task(
         EngineProcess.start(
             spec_for(write_scenario(tmp_path / "s.json", load=[{"wait": True}]), (str(FAKE_LLAMA_SERVER),)),
             log_dir=tmp_path,
             session=session,
-            on_progress=lambda _seconds: polled.set(),
         )
     )
-    await polled.wait()
+    await port_in(tmp_path)
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
@@ -254,3 +242,18 @@ uvloop.run(main())
     pytest.importorskip("uvloop")
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert result.stdout.split("\n")[:2] == ["0 True", "0 True"], result.stderr
+
+
+async def test_the_age_does_not_jump_with_the_clock(start_fake: StartFake, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = await start_fake()
+    before = engine.age()
+    monkeypatch.setattr(process_module.time, "time", lambda: 0.0)
+    assert 0 <= before <= engine.age()
+
+
+async def test_props_that_are_no_object_are_as_good_as_none(
+    start_fake: StartFake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module.orjson, "loads", lambda _body: [1])
+    engine = await start_fake()
+    assert (engine.props, engine.slot_context()) == ({}, None)

@@ -235,3 +235,16 @@ def test_a_tool_whose_schema_is_too_large_is_named() -> None:
 )
 def test_a_tools_description_is_cut_into_lines_as_openai_harmony_does(description: str, comment: str) -> None:
     assert f"{{\n\n{comment}type f" in developer_text("", [FunctionTool("f", description)])
+
+
+def test_the_response_format_is_the_last_section_of_the_developer_message() -> None:
+    told = "# Response Formats\n\n## answer\n\n{}"
+    conversation = build_conversation(
+        [message("system", "Be brief."), message("user", "Hello")],
+        SystemMessage(),
+        [FunctionTool("f")],
+        response_format=told,
+    )
+    developer = conversation.messages[1].content
+    assert developer.startswith("# Instructions\n\nBe brief.\n\n# Tools")
+    assert developer.endswith(f"\n\n{told}")

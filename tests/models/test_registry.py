@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from lemonade_like.errors import ModelNotFound, ServerError
+from lemonade_like.models import registry as registry_module
 from lemonade_like.models.detection import is_gpt_oss
 from lemonade_like.models.download import Checkpoint
 from lemonade_like.models.registry import Registry, RegistryFile, built_in_models, is_path
@@ -58,6 +59,8 @@ def test_nothing_is_claimed_of_a_download_that_was_never_tried() -> None:
         {"checkpoint": "org/repo:Q4", "unknown": 1},
         {"checkpoint": "org/repo:Q4", "recipe": "magic"},
         {"labels": []},
+        {"checkpoint": "org/repo:Q4", "options": {"colour": "red"}},
+        {"checkpoint": "org/repo:Q4", "options": {"parallel": 0}},
     ],
 )
 def test_a_wrong_entry_is_refused(entry: dict[str, object]) -> None:
@@ -192,3 +195,17 @@ def test_what_looks_like_a_path_is_one(given: str) -> None:
 
 def test_a_name_that_ends_in_gguf_is_no_path() -> None:
     assert not is_path("gpt-oss-20b-GGUF")
+
+
+def test_a_name_is_resolved_without_the_disk(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = make(models=[str(gguf(tmp_path / "a.gguf"))])
+
+    def touched(*_: object, **__: object) -> None:
+        raise AssertionError("the disk was touched")
+
+    monkeypatch.setattr(Path, "stat", touched)
+    monkeypatch.setattr(registry_module, "find_in_cache", touched)
+    assert registry.resolve("A") == "a"
+    assert registry.resolve("gpt-oss-20b-gguf") == "gpt-oss-20b-GGUF"
+    with pytest.raises(ModelNotFound):
+        registry.resolve("nobody")

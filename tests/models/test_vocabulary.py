@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -132,3 +133,12 @@ def test_each_line_is_base64_and_rank(model: Path) -> None:
 
     assert len(lines) == RANKS
     assert lines[0] == base64.b64encode(b"!") + b" 0"
+
+
+def test_what_killed_processes_left_behind_is_cleared_away(model: Path, tmp_path: Path) -> None:
+    leftover = tmp_path / "vocabulary" / f".{FILE_NAME}.old"
+    leftover.parent.mkdir()
+    leftover.write_bytes(b"half")
+    os.utime(leftover, (1, 1))
+
+    assert [path.name for path in vocabulary_dir(model, tmp_path).iterdir()] == [FILE_NAME]

@@ -35,19 +35,26 @@ class Reference:
         cutoff: str | None = None,
     ) -> list[int]:
         """The prompt for an assistant's answer; ``messages`` are those after system and developer."""
-        system = library.SystemContent.new().with_reasoning_effort(library.ReasoningEffort(effort.capitalize()))
-        if identity:
-            system = system.with_model_identity(identity)
-        if cutoff:
-            system = system.with_knowledge_cutoff(cutoff)
-        if date:
-            system = system.with_conversation_start_date(date)
-        rendered = [library.Message.from_role_and_content(library.Role.SYSTEM, system)]
-        if instructions or tools:
-            rendered.append(_developer(instructions, tools))
-        conversation = library.Conversation.from_messages([*rendered, *map(_message, messages)])
         return self._encoding.render_conversation_for_completion(
-            conversation, library.Role.ASSISTANT, library.RenderConversationConfig(auto_drop_analysis=False)
+            _conversation(effort, date, instructions, tools, messages, identity=identity, cutoff=cutoff),
+            library.Role.ASSISTANT,
+            library.RenderConversationConfig(auto_drop_analysis=False),
+        )
+
+    def training_ids(
+        self,
+        effort: str,
+        date: str | None,
+        instructions: str,
+        tools: Sequence[FunctionTool],
+        messages: Sequence[Message],
+        *,
+        drop_analysis: bool = False,
+    ) -> list[int]:
+        """A finished conversation; ``messages`` are those after system and developer."""
+        return self._encoding.render_conversation_for_training(
+            _conversation(effort, date, instructions, tools, messages),
+            library.RenderConversationConfig(auto_drop_analysis=drop_analysis),
         )
 
     def message_ids(self, message: Message) -> list[int]:
@@ -77,6 +84,29 @@ class Reference:
     def decode(self, ids: Sequence[int]) -> str:
         """The ids as text, control tokens spelled out."""
         return self._encoding.decode(ids)
+
+
+def _conversation(
+    effort: str,
+    date: str | None,
+    instructions: str,
+    tools: Sequence[FunctionTool],
+    messages: Sequence[Message],
+    *,
+    identity: str | None = None,
+    cutoff: str | None = None,
+) -> library.Conversation:
+    system = library.SystemContent.new().with_reasoning_effort(library.ReasoningEffort(effort.capitalize()))
+    if identity:
+        system = system.with_model_identity(identity)
+    if cutoff:
+        system = system.with_knowledge_cutoff(cutoff)
+    if date:
+        system = system.with_conversation_start_date(date)
+    rendered = [library.Message.from_role_and_content(library.Role.SYSTEM, system)]
+    if instructions or tools:
+        rendered.append(_developer(instructions, tools))
+    return library.Conversation.from_messages([*rendered, *map(_message, messages)])
 
 
 def _developer(instructions: str, tools: Sequence[FunctionTool]) -> library.Message:

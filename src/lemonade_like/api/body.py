@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: Enough for a context of a million tokens with room to spare, and for some images.
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 
+#: Far more than any schema needs, and few enough for whatever walks through it; orjson itself writes 254.
+MAX_DEPTH: Final = 100
+
 
 class BodyTooLarge(ServerError):
     """The body is larger than the server is willing to hold in memory."""
@@ -30,7 +33,8 @@ async def read_json_object(request: Request, *, limit: int = MAX_BODY_BYTES) -> 
     """Return the JSON object in the body.
 
     Raises:
-        BadRequest: the body is empty, is no JSON (the message says where it goes wrong), or is JSON but no object.
+        BadRequest: the body is empty, is no JSON (the message says where it goes wrong), is JSON but no object, or is
+            nested more than ``MAX_DEPTH`` levels deep.
         BodyTooLarge: the body has more than ``limit`` bytes.
     """
     body = await _read(request, limit)
@@ -42,6 +46,11 @@ async def read_json_object(request: Request, *, limit: int = MAX_BODY_BYTES) -> 
         raise BadRequest(f"The body is not valid JSON: {error}.", code="invalid_json") from None
     if not isinstance(value, dict):
         raise BadRequest(f"The body must be a JSON object, not {_kind(value)}.", code="invalid_json")
+    if _is_deeper(value, MAX_DEPTH):
+        raise BadRequest(
+            f"The body is nested too deeply: objects and lists may stand in each other {MAX_DEPTH} levels deep.",
+            code="invalid_json",
+        )
     return value
 
 
@@ -61,6 +70,20 @@ async def _read(request: Request, limit: int) -> bytes:
 
 def _too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"The body has more than {limit:,} bytes, which is as much as this server takes.")
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    layer = [value]
+    for _ in range(levels):
+        layer = [
+            child
+            for node in layer
+            for child in (node.values() if type(node) is dict else node)
+            if type(child) is dict or type(child) is list
+        ]
+        if not layer:
+            return False
+    return True
 
 
 def _kind(value: object) -> str:

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 logger: Final = logging.getLogger(__name__)
 
-#: What the log says of a request whose client left before there was an answer (nginx's custom). Nobody receives it.
-_CLIENT_CLOSED_REQUEST: Final = 499
-
 
 class _EndpointNotFound(ServerError):
     status = 404
@@ -69,7 +66,8 @@ def shutting_down() -> EngineUnavailable:
 class UnexpectedErrors:
     """ASGI middleware that logs an error which nobody foresaw, with its traceback, and answers without it.
 
-    A request that the server cancels because it stops gets an answer too, if it has none yet.
+    A request that the server cancels because it stops gets an answer too, if it has none yet. One whose client has left
+    gets none.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -94,6 +92,8 @@ class UnexpectedErrors:
                 raise
             # With the answer out, nothing is left to be cancelled.
             await error_response(shutting_down())(scope, receive, send)
+        except ClientDisconnect:
+            pass
         except Exception:
             logger.exception(
                 "Unexpected error in %s %s", scope["method"], scope["path"].encode("unicode_escape").decode()
@@ -112,7 +112,6 @@ def install_error_handlers(app: FastAPI, known_paths: Sequence[str] = ()) -> Non
     app.exception_handler(ServerError)(_server_error)
     app.exception_handler(RequestValidationError)(_validation_error)
     app.exception_handler(HTTPException)(http_exception)
-    app.exception_handler(ClientDisconnect)(_client_disconnect)
 
 
 async def _server_error(request: Request, error: ServerError) -> Response:
@@ -137,10 +136,6 @@ def _http_exception(request: Request, error: HTTPException, known_paths: Sequenc
         return response
     said = {"message": str(error.detail), "type": "invalid_request_error", "param": None, "code": None}
     return _json(error.status_code, {"error": said}, error.headers)
-
-
-async def _client_disconnect(request: Request, error: ClientDisconnect) -> Response:
-    return Response(status_code=_CLIENT_CLOSED_REQUEST)
 
 
 def _near(path: str, known_paths: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from fastapi import Request
     from starlette.types import Scope
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class TurnRunner(Protocol):
     """Runs turns."""
 
-    def run(self, request: TurnRequest) -> AsyncIterator[list[Event]]:
+    def run(self, request: TurnRequest) -> AsyncGenerator[list[Event], None]:
         """Yield all the events of each network read. Raises ``ServerError``; closing it cancels the turn."""
 
     async def render(self, request: TurnRequest) -> RenderedPrompt:
@@ -45,19 +45,18 @@ class ModelCatalogue(Protocol):
         """Return all models; blocking, reads the disk."""
 
     def find(self, name: str) -> Model:
-        """Return the model of that name; blocking. Raises ``ModelNotFound``."""
+        """Return the model of that name; blocking, reads the disk. Raises ``ModelNotFound``."""
 
 
 @dataclass
 class Services:
-    """The rooms that the endpoints reach. ``closing`` turns true when the server begins to shut down."""
+    """The rooms that the endpoints reach."""
 
     turns: TurnRunner
     pool: ModelPool
     catalogue: ModelCatalogue
     version: str
     started_at: float
-    closing: bool = False
 
 
 def services(request: Request) -> Services:

@@ -15,7 +15,7 @@ from lemonade_like.api.services import note
 from lemonade_like.errors import ServerError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from starlette.types import Receive, Scope, Send
 
@@ -61,7 +61,7 @@ class EventStream(Response, Generic[BatchT]):
 
     def __init__(
         self,
-        batches: AsyncIterator[BatchT],
+        batches: AsyncGenerator[BatchT, None],
         writer: StreamWriter[BatchT],
         *,
         on_end: Callable[[], None] | None = None,
@@ -75,9 +75,10 @@ class EventStream(Response, Generic[BatchT]):
         self._on_end = on_end
         self._keep_alive_seconds = keep_alive_seconds
         self._started = False
+        self._opened = False
         self._ended = False
         self._last_write = 0.0
-        self._lock = asyncio.Lock()
+        self._opening = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream until the turn ends or the client goes away."""
@@ -93,13 +94,14 @@ class EventStream(Response, Generic[BatchT]):
             await asyncio.wait_for(self._send(send, last, more=False), _LAST_WORDS_SECONDS)
 
     async def _stream(self, scope: Scope, send: Send) -> None:
-        self._last_write = asyncio.get_running_loop().time()
+        self._clock = asyncio.get_running_loop().time
+        self._last_write = self._clock()
         keeping_alive = asyncio.create_task(self._keep_alive(send))
         try:
             last = await self._write_batches(scope, send)
         finally:
             keeping_alive.cancel()
-            await close(self._batches)
+            await self._batches.aclose()
             if self._on_end is not None:
                 self._on_end()
         await self._send(send, last, more=False)
@@ -125,25 +127,23 @@ class EventStream(Response, Generic[BatchT]):
         return self._writer.end()
 
     async def _send(self, send: Send, data: bytes, *, more: bool = True) -> None:
-        # A keep-alive comes from another task, and must not land between the headers and the first bytes.
-        async with self._lock:
+        if not self._opened:
+            await self._open(send)
+        self._ended = not more
+        await send({"type": "http.response.body", "body": data, "more_body": more})
+        self._last_write = self._clock()
+
+    async def _open(self, send: Send) -> None:
+        # A keep-alive comes from another task, which must not send the headers again, nor bytes before them.
+        async with self._opening:
             if not self._started:
                 self._started = True
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            self._ended = not more
-            await send({"type": "http.response.body", "body": data, "more_body": more})
-            self._last_write = asyncio.get_running_loop().time()
+                self._opened = True
 
     async def _keep_alive(self, send: Send) -> None:
-        clock = asyncio.get_running_loop().time
+        clock = self._clock
         while True:
             await asyncio.sleep(self._last_write + self._keep_alive_seconds - clock())
             if clock() - self._last_write >= self._keep_alive_seconds:
                 await self._send(send, self._writer.keep_alive())
-
-
-async def close(iterator: AsyncIterator[object]) -> None:
-    """Close an iterator that may be an async generator; harmless if it has ended."""
-    aclose = getattr(iterator, "aclose", None)
-    if aclose is not None:
-        await aclose()

@@ -7,6 +7,7 @@ setting that is wrong, 1 for anything that fails later.
 from __future__ import annotations
 
 import sys
+from enum import Enum
 from importlib.metadata import version as installed_version
 from typing import Annotated, NoReturn
 
@@ -50,6 +51,14 @@ def _option(name: str, metavar: str) -> typer.models.OptionInfo:
     return option
 
 
+class PromptForm(str, Enum):
+    """How a prompt is shown."""
+
+    text = "text"
+    ids = "ids"
+    coloured = "coloured"
+
+
 ConfigFile = Annotated[
     str | None,
     typer.Option(
@@ -72,6 +81,7 @@ def serve(
     parallel: Annotated[str | None, _option("parallel", "N")] = None,
     llamacpp_args: Annotated[str | None, _option("llamacpp_args", "ARGS")] = None,
     reasoning_level: Annotated[str | None, _option("reasoning_level", "LEVEL")] = None,
+    reasoning_format: Annotated[str | None, _option("reasoning_format", "FORMAT")] = None,
     harmony: Annotated[str | None, _option("harmony", "MODE")] = None,
     no_harmony: Annotated[bool, typer.Option("--no-harmony", help="The same as --harmony never.")] = False,
     api_key: Annotated[str | None, _option("api_key", "KEY")] = None,
@@ -89,6 +99,7 @@ def serve(
         "parallel": parallel,
         "llamacpp_args": llamacpp_args,
         "reasoning_level": reasoning_level,
+        "reasoning_format": reasoning_format,
         "harmony": harmony,
         "no_harmony": no_harmony or None,
         "api_key": api_key,
@@ -115,6 +126,68 @@ def pull(
 ) -> None:
     """Download a model into the Hugging Face cache."""
     pull_model(name, load_settings({"config": config}))
+
+
+@app.command()
+def render(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A chat completion request as JSON; - is standard input.")
+    ],
+    form: Annotated[
+        PromptForm | None,
+        typer.Option(
+            "--format",
+            help="text spells the tokens out, ids is a JSON list, coloured tells control tokens and channels apart "
+            "[default: coloured on a terminal, else text]",
+            show_default=False,
+        ),
+    ] = None,
+    training: Annotated[
+        bool, typer.Option("--training", help="Render a finished conversation to train on, with <|return|> at its end.")
+    ] = False,
+    keep_analysis: Annotated[
+        bool, typer.Option("--keep-analysis", help="With --training: keep the reasoning of all turns.")
+    ] = False,
+    reasoning_level: Annotated[
+        str | None,
+        typer.Option(metavar="LEVEL", help="Instead of what the request says.", show_default=False),
+    ] = None,
+    date: Annotated[
+        str | None,
+        typer.Option(metavar="YYYY-MM-DD", help="The current date. [default: today]", show_default=False),
+    ] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Show the prompt that GPT-OSS gets for a request. Needs no server and no engine."""
+    from lemonade_like.cli.render import render_request  # noqa: PLC0415 - the other commands are faster without
+
+    settings = load_settings({"config": config})
+    render_request(
+        file,
+        settings,
+        form=form,
+        training=training,
+        keep_analysis=keep_analysis,
+        reasoning_level=reasoning_level,
+        day=date,
+    )
+
+
+@app.command()
+def parse(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="Token ids as a JSON list, or text. - is standard input.")
+    ] = "-",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Take apart what GPT-OSS wrote: its channels, its calls, what is malformed. Needs no server and no engine.
+
+    In text, every spelled-out marker such as <|end|> counts as the control token.
+    """
+    from lemonade_like.cli.parse import parse_completion  # noqa: PLC0415 - the other commands are faster without
+
+    parse_completion(file, load_settings({"config": config}), as_json=as_json)
 
 
 @app.command(name="config")

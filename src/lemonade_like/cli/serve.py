@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
 import uvicorn
 
-from lemonade_like.app import create_app
+from lemonade_like.app import create_app, open_services
 from lemonade_like.cli.listening import listen, port_of
 from lemonade_like.engine.find import find_engine
+from lemonade_like.engine.spec import BadEngineArguments, parse_extra_args
 from lemonade_like.models.registry import Registry
 from lemonade_like.observe.logging import setup_logging
+from lemonade_like.settings import SettingsError
 
 if TYPE_CHECKING:
     import socket
@@ -31,12 +34,14 @@ _EVERY_NETWORK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to 
 def run_server(settings: Settings) -> None:
     """Serves until SIGTERM or Ctrl-C. Raises :class:`~lemonade_like.errors.ServerError` if it cannot start."""
     setup_logging(settings.log_level)
+    _check_engine_arguments(settings)
     _exit_cleanly_on_signals()
     engine = find_engine(settings.llama_server, settings.backend, installed_dir=settings.backends_dir)
     registry = Registry.from_settings(settings)
-    with listen(settings.host, settings.port) as bound:
+    with listen(settings.host, settings.port) as sockets:
         config = uvicorn.Config(
-            create_app(settings),
+            # What the banner names is what is used.
+            create_app(settings, partial(open_services, registry=registry, engine=engine)),
             # Our own log lines have the request's id, its time and what it cost.
             log_config=None,
             access_log=False,
@@ -45,7 +50,7 @@ def run_server(settings: Settings) -> None:
             ws="none",
             timeout_graceful_shutdown=_SHUTDOWN_GRACE,
         )
-        _Server(config, banner(settings, port_of(bound), registry.chosen, engine)).run(sockets=[bound])
+        _Server(config, banner(settings, port_of(sockets[0]), registry.chosen, engine)).run(sockets=sockets)
 
 
 def banner(settings: Settings, port: int, names: Sequence[str], engine: FoundEngine) -> str:
@@ -76,6 +81,13 @@ class _Server(uvicorn.Server):
         if self.started:
             typer.echo(self._ready)
             sys.stdout.flush()
+
+
+def _check_engine_arguments(settings: Settings) -> None:
+    try:
+        parse_extra_args(settings.llamacpp_args)
+    except BadEngineArguments as error:
+        raise SettingsError(error.message) from None
 
 
 def _exit_cleanly_on_signals() -> None:

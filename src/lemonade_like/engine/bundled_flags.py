@@ -247,7 +247,7 @@ def apply(parsed: argparse.Namespace, params: Any, library: Any, environ: Mappin
     if parsed.timeout is not None:
         params.timeout_read = params.timeout_write = parsed.timeout
     if parsed.chat_template_file:
-        params.chat_template = parsed.chat_template_file.read_text()
+        params.chat_template = parsed.chat_template_file.read_text(encoding="utf-8")
     if parsed.rerank:
         params.embedding = True
         params.pooling_type = library.llama_pooling_type.LLAMA_POOLING_TYPE_RANK
@@ -255,7 +255,7 @@ def apply(parsed: argparse.Namespace, params: Any, library: Any, environ: Mappin
         mode = {(False, False): "NONE", (True, False): "MLOCK", (True, True): "MMAP_MLOCK", (False, True): "MMAP"}
         chosen = mode[parsed.mlock, parsed.mmap is not False]
         params.load_mode = getattr(library.llama_load_mode, f"LLAMA_LOAD_MODE_{chosen}")
-    listed = parsed.api_key_file.read_text().splitlines() if parsed.api_key_file else []
+    listed = parsed.api_key_file.read_text(encoding="utf-8").splitlines() if parsed.api_key_file else []
     keys = [*(parsed.api_key or environ.get("LLAMA_API_KEY", "")).split(","), *listed]
     params.api_keys = [key.strip() for key in keys if key.strip()]
 
@@ -269,7 +269,7 @@ def usable_cores(physical: int | None, cgroup_quota: Path) -> int:
     if hasattr(os, "sched_getaffinity"):
         cores = min(cores, len(os.sched_getaffinity(0)))
     try:
-        quota, period = cgroup_quota.read_text().split()
+        quota, period = cgroup_quota.read_text(encoding="ascii").split()
         cores = min(cores, int(quota) // int(period))
     except (OSError, ValueError):
         pass  # no such file, or "max"

@@ -180,8 +180,8 @@ class EngineClient:
                 body = await response.read()
                 if response.status != 200:
                     raise _response_error(response.status, body)
-                answer: dict[str, Any] = orjson.loads(body)
-                return answer
+                answer = orjson.loads(body)
+                return answer if isinstance(answer, dict) else {}
         except _CONNECTION_ERRORS as error:
             raise EngineConnectionLost(f"The engine at {self.base_url} does not answer: {_say(error)}") from error
 

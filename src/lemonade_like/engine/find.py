@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 AUTO, BUNDLED, SYSTEM = "auto", "bundled", "system"
 
 _EXECUTABLE = "llama-server"
+#: What -P does, for Python 3.10, which has it not: the current folder, put first in the search path, goes.
+_BUNDLED_WITHOUT_P = "import sys; sys.path.pop(0); from lemonade_like.engine.bundled import main; sys.exit(main())"
 _INSTALL_BUNDLED = "pip install 'lemonade-like[engine]'"
 
 
@@ -71,8 +73,9 @@ def find_engine(
 
 def bundled_command() -> tuple[str, ...]:
     """Return what starts the bundled engine: this Python, and nothing from the folder that we happen to be in."""
-    safe = ("-P",) if sys.version_info >= (3, 11) else ()
-    return (sys.executable, *safe, "-m", "lemonade_like.engine.bundled")
+    if sys.version_info >= (3, 11):
+        return (sys.executable, "-P", "-m", "lemonade_like.engine.bundled")
+    return (sys.executable, "-c", _BUNDLED_WITHOUT_P)
 
 
 def _named(name: str, path: str | None, which: Callable[..., str | None]) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import re
+import socket
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +18,8 @@ _logger = logging.getLogger("lemonade_like.engine")
 
 _KEPT_LINES: Final = 400
 _KEPT_LOGS: Final = 5
+#: An engine may load for minutes before it listens on its port.
+_KEPT_SECONDS: Final = 3600
 _MAX_BYTES: Final = 20 * 1024 * 1024
 #: A line that never ends (a progress bar) is cut here, so that it is not held in memory for ever.
 _MAX_LINE: Final = 64 * 1024
@@ -24,21 +30,36 @@ _DOTS: Final = re.compile(r"[.\s]*")
 
 
 def log_file(folder: Path, alias: str, port: int) -> Path:
-    """Return the file for an engine's output, and delete the oldest of the same model so that few are kept.
+    """Return the file for an engine's output, and delete old ones of the same model so that few are kept.
 
-    The name is made of the alias, whatever characters that has, and the port.
+    The name is made of the alias, whatever characters that has, and the port. The latest five are kept, those of the
+    last hour, and those of an engine that still runs, be it another server's: it has its port.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", alias).strip("._")[:80] or "engine"
-    name = re.compile(re.escape(stem) + r"-\d+\.log(\.1)?")
-    old = sorted(
-        (entry for entry in folder.iterdir() if name.fullmatch(entry.name)),
-        key=lambda entry: entry.stat().st_mtime,
-        reverse=True,
-    )
-    for entry in old[_KEPT_LOGS - 1 :]:
-        entry.unlink(missing_ok=True)
+    name = re.compile(re.escape(stem) + r"-(\d+)\.log(\.1)?")
+    logs: list[tuple[float, Path, int]] = []
+    for entry in folder.iterdir():
+        if match := name.fullmatch(entry.name):
+            with contextlib.suppress(OSError):  # another server clears away, too
+                logs.append((entry.stat().st_mtime, entry, int(match[1])))
+    long_ago = time.time() - _KEPT_SECONDS
+    for written, entry, its_port in sorted(logs, reverse=True)[_KEPT_LOGS - 1 :]:
+        if written < long_ago and not _in_use(its_port):
+            with contextlib.suppress(OSError):
+                entry.unlink()
     return folder / f"{stem}-{port}.log"
+
+
+def _in_use(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OverflowError:  # a file that only looks like ours
+            return False
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 class EngineOutput:

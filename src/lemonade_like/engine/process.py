@@ -24,7 +24,7 @@ from lemonade_like.engine.spec import EngineSpec, child_environment, command_lin
 from lemonade_like.errors import EngineFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     import aiohttp
@@ -43,6 +43,8 @@ _TEMPLATE_REFUSED: Final = re.compile(r"chat template parsing error|failed to in
 _PLAIN_TEMPLATE: Final = ("--chat-template", "chatml")
 #: How long output may still come after the engine has gone: from a child of it that holds the pipe.
 _DRAIN_SECONDS: Final = 1.0
+#: How long a guard on Windows may take to end its engine.
+_GUARD_SECONDS: Final = 2.0
 
 
 class _PortTaken(Exception):
@@ -93,7 +95,8 @@ class EngineProcess:
         self.pid = transport.get_pid()
         self.log_path = output.path
         self.started_at = time.time()
-        #: What the engine's /props said when it was ready; empty if it has none.
+        self._clock_at_start = time.monotonic()
+        #: What the engine's /props said when it was ready, unchecked; empty if it has none.
         self.props: dict[str, Any] = {}
         self._ready = False
         self._transport = transport
@@ -110,23 +113,22 @@ class EngineProcess:
         log_dir: Path,
         session: aiohttp.ClientSession,
         load_timeout: float | None = None,
-        on_progress: Callable[[float], None] | None = None,
         environ: Mapping[str, str] = os.environ,
         guard: Guard = "deathsig" if sys.platform == "linux" else "watch",
     ) -> EngineProcess:
         """Start the engine and return when it answers /health with 200.
 
-        ``load_timeout`` and what ``on_progress`` is told (how long it has been loading) are in seconds. Must run on an
-        event loop whose thread lives as long as the server: on Linux the engine is killed when that thread ends. An
-        engine that refuses a model for its chat template is started again with a plain one if ``spec.jinja`` is false.
-        Raises ``EngineFailure`` with the engine's last lines if it exits first, or is not ready in time. If cancelled,
-        the engine is killed.
+        ``load_timeout`` is in seconds; ``None`` waits for ever. Must run on an event loop whose thread lives as long as
+        the server: on Linux the engine is killed when that thread ends. An engine that refuses a model for its chat
+        template is started again with a plain one if ``spec.jinja`` is false. Raises ``EngineFailure`` with the
+        engine's last lines if it exits first, or is not ready in time; ``OSError`` if its log cannot be written. If
+        cancelled, the engine is killed.
         """
         attempts_left = _PORT_ATTEMPTS
         while True:
             engine = await cls._launch(spec, log_dir=log_dir, session=session, environ=environ, guard=guard)
             try:
-                await engine._until_ready(load_timeout, on_progress)
+                await engine._until_ready(load_timeout)
             except _PortTaken as taken:
                 attempts_left -= 1
                 if not attempts_left:
@@ -156,7 +158,13 @@ class EngineProcess:
         port = _free_port()
         api_key = secrets.token_urlsafe(24)
         command = command_line(spec, host=_HOST, port=port)
-        output = EngineOutput(log_file(log_dir, spec.alias, port), spec.alias)
+        try:
+            output = EngineOutput(log_file(log_dir, spec.alias, port), spec.alias)
+        except OSError as error:
+            raise OSError(
+                f"The engine's log cannot be written to {log_dir} ({error.strerror or error}). "
+                "Name another folder with LEMONADE_LIKE_LOG_DIR."
+            ) from error
         _logger.info("starting %s engine: %s", spec.backend, shlex.join(command))
         try:
             transport, child = await _spawn(command, child_environment(environ, api_key), guard, output)
@@ -167,7 +175,13 @@ class EngineProcess:
 
     def age(self) -> float:
         """Return for how many seconds the process has existed."""
-        return time.time() - self.started_at
+        return time.monotonic() - self._clock_at_start
+
+    def slot_context(self) -> int | None:
+        """Return the tokens of context that each slot has, or ``None`` where the engine does not say."""
+        settings = self.props.get("default_generation_settings")
+        tokens = settings.get("n_ctx") if isinstance(settings, dict) else None
+        return tokens if type(tokens) is int and tokens > 0 else None
 
     def exit_code(self) -> int | None:
         """Return the exit code, ``None`` while it runs, or minus the number of the signal that killed it."""
@@ -202,6 +216,9 @@ class EngineProcess:
         await asyncio.shield(self._stopping)
 
     async def _stop(self, grace: float) -> None:
+        if sys.platform == "win32":
+            # There is no group to kill: an engine whose guard is killed lives on. So the guard always gets to do it.
+            grace = max(grace, _GUARD_SECONDS)
         if self.exit_code() is None and grace > 0:
             self._ask_to_end()
             await asyncio.wait({self._exited}, timeout=grace)
@@ -241,8 +258,8 @@ class EngineProcess:
         assert code is not None  # noqa: S101 (it has exited)
         return code
 
-    async def _until_ready(self, load_timeout: float | None, on_progress: Callable[[float], None] | None) -> None:
-        polling = asyncio.ensure_future(self._poll(on_progress))
+    async def _until_ready(self, load_timeout: float | None) -> None:
+        polling = asyncio.ensure_future(self._poll())
         try:
             await asyncio.wait({polling, self._exited}, timeout=load_timeout, return_when=asyncio.FIRST_COMPLETED)
             if self._exited.done():
@@ -254,7 +271,8 @@ class EngineProcess:
                 )
             if not polling.done():
                 raise EngineFailure(
-                    f"The engine did not load {self.spec.alias} within {load_timeout:g} s and was stopped.",
+                    f"The engine did not load {self.spec.alias} within {load_timeout:g} s and was stopped. "
+                    "LEMONADE_LIKE_LOAD_TIMEOUT gives it more seconds.",
                     log_tail=self.log_tail(),
                 )
             polling.result()
@@ -262,10 +280,8 @@ class EngineProcess:
         finally:
             polling.cancel()
 
-    async def _poll(self, on_progress: Callable[[float], None] | None) -> None:
-        while not await self.client.health():
-            if on_progress:
-                on_progress(self.age())
+    async def _poll(self) -> None:
+        while not await self.client.health():  # noqa: ASYNC110 (another process is asked)
             await asyncio.sleep(_POLL_SECONDS)
         try:
             self.props = await self.client.props()
@@ -299,10 +315,18 @@ async def _spawn(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=dict(environ),
-        # A group of its own: Ctrl-C in the terminal is for the server, which then stops the engine in its own order,
-        # and the whole group can be killed.
-        start_new_session=True,
+        **_group_of_its_own(),
     )
+
+
+def _group_of_its_own() -> dict[str, Any]:
+    """Return the arguments that keep Ctrl-C in the terminal from the engine: the server then stops it in its own order.
+
+    On POSIX the group can also be killed as a whole.
+    """
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}
 
 
 def _free_port() -> int:

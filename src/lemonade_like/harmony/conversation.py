@@ -96,13 +96,20 @@ def build_conversation(
     system: SystemMessage,
     tools: Sequence[FunctionTool] = (),
     generated: Mapping[int, Verbatim] | None = None,
+    *,
+    finished: bool = False,
+    keep_all_reasoning: bool = False,
+    response_format: str = "",
 ) -> HarmonyConversation:
-    """Return the Harmony messages of a chat.
+    """Return the Harmony messages of a chat. ``response_format`` is the last section of the developer message.
 
     Leading system and developer messages become one developer message, which the tools follow; later ones, and those
     with a header of their own, stay in place. A trailing assistant message is continued, not answered. ``generated``
     has, by their place in the chat, the assistant messages whose own ids are known; they are replayed as long as their
     reasoning is to be seen.
+
+    For training, ``finished`` makes a trailing assistant message a whole one too, and ``keep_all_reasoning`` drops no
+    reasoning.
 
     Raises:
         ConversationError: reasoning on a role that cannot reason, a channel that GPT-OSS does not have, media on a
@@ -115,13 +122,13 @@ def build_conversation(
     instructions = "\n\n".join(message.text for message in chat[:leading] if message.text)
 
     messages: list[Message | Verbatim] = [Message("system", system.text(with_function_tools=bool(tools)))]
-    developer = developer_text(instructions, tools)
+    developer = developer_text(instructions, tools, response_format)
     if developer:
         messages.append(Message("developer", developer))
 
     opening = Opening("final") if system.effort == "none" and not tools else Opening()
     called = _Called()
-    last_answer = _last_final_answer(chat)
+    last_answer = 0 if keep_all_reasoning else _last_final_answer(chat)
     for place, message in enumerate(chat[leading:], start=leading):
         if message.role == "assistant":
             called.note(message)
@@ -129,7 +136,7 @@ def build_conversation(
                 messages.append(generated[place])
                 continue
             written = list(_assistant(message, keep_reasoning=place >= last_answer))
-            if place == len(chat) - 1 and written and written[-1].end != "<|call|>":
+            if place == len(chat) - 1 and written and written[-1].end != "<|call|>" and not finished:
                 *written, unfinished = written
                 opening = Opening(unfinished.channel, unfinished.content, unfinished.content_type)
             messages += written
@@ -144,7 +151,7 @@ def build_conversation(
     return HarmonyConversation(tuple(messages), opening)
 
 
-def developer_text(instructions: str, tools: Sequence[FunctionTool] = ()) -> str:
+def developer_text(instructions: str, tools: Sequence[FunctionTool] = (), response_format: str = "") -> str:
     """Return the content of a developer message; empty when there is nothing to say."""
     sections = []
     if instructions:
@@ -154,6 +161,8 @@ def developer_text(instructions: str, tools: Sequence[FunctionTool] = ()) -> str
         sections.append(
             f"# Tools\n\n## functions\n\nnamespace functions {{\n\n{functions}\n\n}} // namespace functions"
         )
+    if response_format:
+        sections.append(response_format)
     return "\n\n".join(sections)
 
 

@@ -38,12 +38,16 @@ class Verbatim:
 
 @dataclass(frozen=True)
 class FunctionTool:
-    """A function that the client offers; ``parameters`` is its JSON Schema, or ``None`` where it takes nothing."""
+    """A function that the client offers; ``parameters`` is its JSON Schema, or ``None`` where it takes nothing.
+
+    ``strict`` holds its arguments to the schema. ``index`` is its place in the request, for error messages.
+    """
 
     name: str
     description: str = ""
     parameters: dict[str, Any] | None = None
     strict: bool = False
+    index: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)

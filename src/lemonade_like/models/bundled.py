@@ -5,27 +5,22 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import lzma
-import os
-import tempfile
-import time
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from lemonade_like.models.files import CHUNK, sha256, written_at_once
+
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import BinaryIO
 
 BUNDLED_MODEL: Final = "tiny-gpt-oss"
 
 # Written by scripts/train_tiny_gpt_oss.py.
 GGUF_SIZE: Final = 35_965_536
-GGUF_SHA256: Final = "e305e042a1faf661ac9516208a85764e627acd60dfdba0cc477e65b93b8d2ff2"
-XZ_SHA256: Final = "c15d7a12b067a6da4f14c7644e24c0f3fdf3dee4b26869d2adc13ddda6ccc2aa"
-
-_CHUNK: Final = 1 << 20
-#: What another process has not finished after this many seconds it never will.
-_ABANDONED: Final = 3600
+GGUF_SHA256: Final = "a13414ad13764d0ac664dd8e543590ec95e5f49710c453689fc115a6a8f938de"
+XZ_SHA256: Final = "9e8e55da6b345e7213e2263c10fe448ae2e4ef1572b77ee0cd24ff906f0a3b46"
 
 
 class BundledModelError(OSError):
@@ -73,9 +68,7 @@ def unpack(bundle: Bundle, folder: Path) -> Path:
     if _is_whole(target, bundle):
         return target
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(folder, bundle.name)
-        _unpack_beside(bundle, target)
+        _unpack_to(bundle, target)
     except (lzma.LZMAError, EOFError) as error:
         raise _damaged_package(bundle) from error
     except BundledModelError:
@@ -91,28 +84,18 @@ def unpack(bundle: Bundle, folder: Path) -> Path:
     return target
 
 
-def _unpack_beside(bundle: Bundle, target: Path) -> None:
+def _unpack_to(bundle: Bundle, target: Path) -> None:
     with bundle.archive.open("rb") as packed:
-        if _sha256(packed) != bundle.archive_sha256:
+        if sha256(packed) != bundle.archive_sha256:
             raise _damaged_package(bundle)
         packed.seek(0)
-        handle, name = tempfile.mkstemp(prefix=f".{bundle.name}.", dir=target.parent)
-        temporary = Path(name)
-        try:
+        with written_at_once(target) as file, lzma.open(packed, "rb") as unpacked:
             digest = hashlib.sha256()
-            with os.fdopen(handle, "wb") as file, lzma.open(packed, "rb") as unpacked:
-                while chunk := unpacked.read(_CHUNK):
-                    digest.update(chunk)
-                    file.write(chunk)
-                file.flush()
-                os.fsync(file.fileno())
+            while chunk := unpacked.read(CHUNK):
+                digest.update(chunk)
+                file.write(chunk)
             if digest.hexdigest() != bundle.sha256:
                 raise _damaged_package(bundle)
-            temporary.replace(target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
     _write_mark(target, bundle)
 
 
@@ -141,7 +124,7 @@ def _is_whole(target: Path, bundle: Bundle) -> bool:
         pass
     try:
         with target.open("rb") as file:
-            whole = _sha256(file) == bundle.sha256
+            whole = sha256(file) == bundle.sha256
     except OSError:
         return False
     if whole:
@@ -162,18 +145,3 @@ def _write_mark(target: Path, bundle: Bundle) -> None:
     # Without the mark the file is read again next time, and nothing worse.
     with contextlib.suppress(OSError):
         _mark_path(target).write_text(_mark(target, bundle), encoding="ascii")
-
-
-def _remove_abandoned(folder: Path, name: str) -> None:
-    """Remove what processes that were killed while unpacking have left behind."""
-    for leftover in folder.glob(f".{name}.*"):
-        with contextlib.suppress(OSError):
-            if time.time() - leftover.stat().st_mtime > _ABANDONED:
-                leftover.unlink()
-
-
-def _sha256(file: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while chunk := file.read(_CHUNK):
-        digest.update(chunk)
-    return digest.hexdigest()

@@ -1,6 +1,6 @@
 """What a GGUF file says about itself: a small reader of its metadata.
 
-Only the header is read, through a memory map, and arrays are stepped over unless they are asked for. Every length in
+Only the header is read, through a memory map, and what is not asked for is stepped over. Every length in
 the file is checked against the file's size before it is believed, so a cut-off or hostile file gives an error at once.
 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3, little endian.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import mmap
 import struct
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ _SCALARS: Final = {
 }
 _U32: Final = struct.Struct("<I")
 _U64: Final = struct.Struct("<Q")
-#: Longer arrays than this are not worth holding: vocabularies and their merges.
-_LONG_ARRAY: Final = 64
 _MAX_NESTING: Final = 4
+_ARCHITECTURE: Final = "general.architecture"
+_CONTEXT_LENGTH: Final = ".context_length"
 _TOKENS: Final = "tokenizer.ggml.tokens"
 
 
@@ -53,16 +53,13 @@ class NotAGGUF(GGUFError):
 
 @dataclass(frozen=True)
 class GGUFMetadata:
-    """What the header says. ``values`` holds all of it except long arrays (the vocabulary).
+    """What the header says of what has to be known before the engine reads the file.
 
     ``context_length`` is the number of tokens that the model was trained for, 0 where the file does not say.
     """
 
     architecture: str
     context_length: int
-    name: str | None
-    chat_template: str | None
-    values: dict[str, Any] = field(repr=False)
 
 
 def read_metadata(path: Path) -> GGUFMetadata:
@@ -76,20 +73,13 @@ def read_metadata(path: Path) -> GGUFMetadata:
     values: dict[str, Any] = {}
     with _opened(path) as reader:
         for key, kind, at in reader.entries():
-            value = reader.value(kind, at, longest=_LONG_ARRAY)
-            if value is not _SKIPPED:
-                values[key] = value
-    architecture = values.get("general.architecture")
+            if key == _ARCHITECTURE or key.endswith(_CONTEXT_LENGTH):
+                values[key] = reader.value(kind, at, longest=0)
+    architecture = values.get(_ARCHITECTURE)
     if not isinstance(architecture, str):
-        raise GGUFError(f"{path} names no architecture (general.architecture), so no engine could load it.")
-    context_length = values.get(f"{architecture}.context_length", 0)
-    return GGUFMetadata(
-        architecture=architecture,
-        context_length=context_length if isinstance(context_length, int) else 0,
-        name=_text(values.get("general.name")),
-        chat_template=_text(values.get("tokenizer.chat_template")),
-        values=values,
-    )
+        raise GGUFError(f"{path} names no architecture ({_ARCHITECTURE}), so no engine could load it.")
+    context_length = values.get(f"{architecture}{_CONTEXT_LENGTH}")
+    return GGUFMetadata(architecture, context_length if isinstance(context_length, int) else 0)
 
 
 def read_tokens(path: Path) -> list[str]:
@@ -110,10 +100,6 @@ def read_tokens(path: Path) -> list[str]:
 
 
 _SKIPPED: Final = object()
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import difflib
 import importlib.resources
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,6 +20,16 @@ if TYPE_CHECKING:
     from lemonade_like.settings import HarmonyMode, Settings
 
 _REGISTRY_FILE = "server_models.json"
+
+
+class ModelOptions(BaseModel):
+    """Settings of one model, where it wants others than the defaults; what the user has set goes before them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ctx_size: int | None = Field(default=None, ge=0, description="Context of each request in tokens, 0 for automatic.")
+    parallel: int | None = Field(default=None, ge=1, le=256, description="Requests answered at the same time.")
+    llamacpp_args: str | None = Field(default=None, description="More arguments for llama-server, as one string.")
 
 
 class ModelEntry(BaseModel):
@@ -37,8 +47,9 @@ class ModelEntry(BaseModel):
     )
     suggested: bool = Field(default=False, description="Whether it is shown to newcomers.")
     size: float | None = Field(default=None, gt=0, description="Download in GB; left out where it was not verified.")
-    mmproj: str | None = Field(default=None, description="File of the repository with the vision projector.")
-    options: dict[str, Any] = Field(default={}, description="Settings of this model that differ from the general ones.")
+    options: ModelOptions = Field(
+        default=ModelOptions(), description="Settings of this model that differ from the defaults."
+    )
     verified: bool = Field(default=False, description="Whether a download of this entry has been tried.")
 
 
@@ -66,8 +77,7 @@ class Model:
     recipe: str = "llamacpp"
     suggested: bool = False
     size: float | None = None
-    mmproj: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: ModelOptions = field(default_factory=ModelOptions)
     harmony: HarmonyMode | None = None
     bundled: bool = False
 
@@ -78,7 +88,7 @@ class Model:
 
 
 class Registry:
-    """The models by name. Reads the disk on each call, so that a model is there as soon as it is downloaded."""
+    """The models by name. Paths are read off the disk on each call: a model is there as soon as it is downloaded."""
 
     def __init__(self, models: Iterable[Model], *, cache_dir: Path, hub_cache: Path | None = None) -> None:
         self._models = {model.name: model for model in models}
@@ -116,15 +126,18 @@ class Registry:
         """All models, the bundled one first, with their paths as they are on disk now."""
         return [self._placed(model) for model in self._models.values()]
 
+    def resolve(self, name: str) -> str:
+        """The model's name as it is spelt here, given in any case; touches no disk. Raises :class:`ModelNotFound`."""
+        if name in self._models:
+            return name
+        by_folded = {known.casefold(): known for known in self._models}
+        if name.casefold() not in by_folded:
+            raise ModelNotFound(self._unknown(name, by_folded), param="model")
+        return by_folded[name.casefold()]
+
     def find(self, name: str) -> Model:
         """The model of that name, in any case if no name is spelt just so. Raises :class:`ModelNotFound`."""
-        model = self._models.get(name)
-        if model is None:
-            by_folded = {known.casefold(): known for known in self._models}
-            if name.casefold() not in by_folded:
-                raise ModelNotFound(self._unknown(name, by_folded), param="model")
-            model = self._models[by_folded[name.casefold()]]
-        return self._placed(model)
+        return self._placed(self._models[self.resolve(name)])
 
     def locate(self, model: Model) -> Path:
         """The model's GGUF file, ready to be opened; unpacks the bundled one (blocking: call it in a thread).
@@ -211,7 +224,6 @@ def built_in_models() -> list[Model]:
             recipe=entry.recipe,
             suggested=entry.suggested,
             size=entry.size,
-            mmproj=entry.mmproj,
             options=entry.options,
         )
         for name, entry in RegistryFile.model_validate_json(_registry_json()).models.items()

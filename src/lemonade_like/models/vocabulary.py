@@ -7,17 +7,15 @@ being its rank. Written back as bytes it is the very file that openai-harmony wo
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lemonade_like.models.files import written_at_once
 from lemonade_like.models.gguf import GGUFError, read_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 #: Ordinary tokens; what follows them in the vocabulary are control tokens.
 RANKS: Final = 199_998
@@ -99,16 +97,8 @@ def vocabulary_dir(gguf_path: Path, cache_dir: Path) -> Path:
     contents = tiktoken_file(tokens)
     if hashlib.sha256(contents).hexdigest() != SHA256:
         raise _other_vocabulary(gguf_path, "its hash is not the expected one")
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{FILE_NAME}.", dir=folder)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(contents)
-        Path(temporary).replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(temporary).unlink()
-        raise
+    with written_at_once(target) as file:
+        file.write(contents)
     return folder
 
 

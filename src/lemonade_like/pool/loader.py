@@ -58,7 +58,7 @@ class _Survey(Generic[FormatT]):
 
 
 class Loader(Generic[FormatT]):
-    """Starts engines as the settings say."""
+    """Starts engines as the settings say; on ``engine``, or else on the one that is found at each load."""
 
     def __init__(
         self,
@@ -66,11 +66,13 @@ class Loader(Generic[FormatT]):
         settings: Settings,
         session: aiohttp.ClientSession,
         formats: PromptFormats[FormatT],
+        engine: FoundEngine | None = None,
     ) -> None:
         self._registry = registry
         self._settings = settings
         self._session = session
         self._formats = formats
+        self._engine = engine
 
     async def load(self, model: Model) -> Resident[FormatT]:
         """Start an engine with the model and return when it is ready.
@@ -78,9 +80,15 @@ class Loader(Generic[FormatT]):
         Raises:
             ModelNotFound: the model's file is not on this machine.
             HarmonyUnavailable: Harmony was demanded (``always``) and cannot be had.
-            EngineFailure: there is no engine, or it could not load the file; with its last lines.
+            EngineFailure: there is no engine, or it could not load the file (with its last lines), or the disk fails.
         """
-        settings = self._settings
+        try:
+            return await self._start(model)
+        except OSError as error:
+            raise EngineFailure(f"{model.name} could not be loaded: {error}") from error
+
+    async def _start(self, model: Model) -> Resident[FormatT]:
+        settings = settings_for(model, self._settings)
         found = await self._survey(model)
         engine, path, chosen, unreadable = found.engine, found.path, found.chosen, found.unreadable
         context = settings.ctx_size or automatic_context(found.metadata)
@@ -95,24 +103,35 @@ class Loader(Generic[FormatT]):
             extra_args=parse_extra_args(settings.llamacpp_args),
         )
         try:
-            process = await EngineProcess.start(spec, log_dir=settings.log_dir, session=self._session)
+            process = await EngineProcess.start(
+                spec, log_dir=settings.log_dir, session=self._session, load_timeout=settings.load_timeout or None
+            )
         except EngineFailure as error:
             if unreadable:
                 raise EngineFailure(
                     f"{model.name} could not be loaded: {unreadable}", log_tail=error.log_tail
                 ) from error
             raise
-        slot = process.props.get("default_generation_settings", {}).get("n_ctx")
-        return Resident(model, process, chosen.prompt_format, slot or context, chosen.reason)
+        try:
+            return Resident(model, process, chosen.prompt_format, process.slot_context() or context, chosen.reason)
+        except BaseException:
+            # Nobody else knows of the engine yet, to stop it.
+            await process.stop(grace=0)
+            raise
+
+    def _find_engine(self) -> FoundEngine:
+        if self._engine is not None:
+            return self._engine
+        settings = self._settings
+        return find_engine(settings.llama_server, settings.backend, installed_dir=settings.backends_dir)
 
     async def prompt_format(self, model: Model) -> FormatT | None:
         """Return what would render the model's prompts if it were loaded; raises as ``load`` does until then."""
         return (await self._survey(model)).chosen.prompt_format
 
     async def _survey(self, model: Model) -> _Survey[FormatT]:
-        settings = self._settings
         path = await asyncio.to_thread(self._registry.locate, model)
-        engine = find_engine(settings.llama_server, settings.backend, installed_dir=settings.backends_dir)
+        engine = await asyncio.to_thread(self._find_engine)
         metadata, unreadable = await asyncio.to_thread(_try_metadata, path)
         chosen = await self._choose_format(model, path, metadata, engine.backend)
         return _Survey(path, engine, metadata, unreadable, chosen)
@@ -142,6 +161,14 @@ def automatic_context(metadata: GGUFMetadata | None) -> int:
     """Return the tokens of context for one slot where the settings leave it open."""
     trained = metadata.context_length if metadata else _UNKNOWN_CONTEXT
     return min(trained or _UNKNOWN_CONTEXT, AUTOMATIC_CONTEXT)
+
+
+def settings_for(model: Model, settings: Settings) -> Settings:
+    """Return the settings for one model: what the user has set, else the model's own options, else defaults."""
+    own = model.options.model_dump(exclude_none=True)
+    return settings.model_copy(
+        update={name: value for name, value in own.items() if name not in settings.model_fields_set}
+    )
 
 
 def _try_metadata(path: Path) -> tuple[GGUFMetadata | None, str | None]:

@@ -18,7 +18,7 @@ from lemonade_like.pool.resident import FormatT, Lease, LoadedModel, Resident
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from lemonade_like.models.registry import Model, Registry
+    from lemonade_like.models.registry import Registry
     from lemonade_like.pool.loader import Loader
 
 _logger = logging.getLogger("lemonade_like.pool")
@@ -49,7 +49,7 @@ class Pool(Generic[FormatT]):
 
     def is_resident(self, name: str) -> bool:
         """Tell whether a lease of ``name`` can be had without loading. Raises ``ModelNotFound``."""
-        return self._registry.find(name).name in self._residents
+        return self._resident(self._registry.resolve(name)) is not None
 
     async def prompt_format(self, name: str) -> tuple[str, FormatT | None]:
         """Return the model's own name and what renders its prompts, without loading it; ``None`` is its own template.
@@ -57,9 +57,12 @@ class Pool(Generic[FormatT]):
         Raises:
             ModelNotFound, HarmonyUnavailable, EngineNotFound: as loading it would.
         """
-        model = self._registry.find(name)
-        resident = self._residents.get(model.name)
-        return model.name, resident.prompt_format if resident else await self._loader.prompt_format(model)
+        known = self._registry.resolve(name)
+        resident = self._resident(known)
+        if resident is not None:
+            return resident.model.name, resident.prompt_format
+        model = await asyncio.to_thread(self._registry.find, name)
+        return model.name, await self._loader.prompt_format(model)
 
     @contextlib.asynccontextmanager
     async def lease(self, name: str) -> AsyncIterator[Lease[FormatT]]:
@@ -73,12 +76,9 @@ class Pool(Generic[FormatT]):
             EngineUnavailable: the server is shutting down.
         """
         if self._closing:
-            raise EngineUnavailable("The server is shutting down and takes no new requests.")
-        model = self._registry.find(name)
-        resident = self._residents.get(model.name)
-        if resident is None:
-            resident = await asyncio.shield(self._load(model))
-        yield Lease(resident)
+            raise _shutting_down()
+        known = self._registry.resolve(name)
+        yield Lease(self._resident(known) or await self._loaded(known))
 
     async def close(self) -> None:
         """Stop all engines, those that are still loading too. No lease can be had from now on."""
@@ -89,19 +89,35 @@ class Pool(Generic[FormatT]):
         await asyncio.gather(*(resident.process.stop() for resident in self._residents.values()))
         await asyncio.gather(*self._watchers)
 
-    def _load(self, model: Model) -> asyncio.Task[Resident[FormatT]]:
-        task = self._loads.get(model.name)
+    def _resident(self, name: str) -> Resident[FormatT] | None:
+        resident = self._residents.get(name)
+        # Its last output may still be read, which whoever asks now need not wait for.
+        return resident if resident is not None and resident.process.exit_code() is None else None
+
+    async def _loaded(self, name: str) -> Resident[FormatT]:
+        load = self._load(name)
+        try:
+            return await asyncio.shield(load)
+        except asyncio.CancelledError:
+            if self._closing and load.cancelled():  # it is the load that was cancelled, not the client that waits
+                raise _shutting_down() from None
+            raise
+
+    def _load(self, name: str) -> asyncio.Task[Resident[FormatT]]:
+        task = self._loads.get(name)
         if task is None:
             # In a context of its own: what is logged of the engine belongs to no one request, even the first to ask.
-            task = Context().run(asyncio.create_task, self._load_and_watch(model))
-            self._loads[model.name] = task
-            task.add_done_callback(lambda done: self._load_ended(model.name, done))
+            context = Context()
+            task = context.run(asyncio.create_task, self._load_and_watch(name))
+            self._loads[name] = task
+            task.add_done_callback(lambda done: self._load_ended(name, done), context=context)
         return task
 
-    async def _load_and_watch(self, model: Model) -> Resident[FormatT]:
+    async def _load_and_watch(self, name: str) -> Resident[FormatT]:
+        model = await asyncio.to_thread(self._registry.find, name)
         resident = await self._loader.load(model)
-        self._residents[model.name] = resident
-        watcher = asyncio.create_task(self._watch(resident), name=f"watch {model.name}")
+        self._residents[name] = resident
+        watcher = asyncio.create_task(self._watch(resident), name=f"watch {name}")
         self._watchers.add(watcher)
         watcher.add_done_callback(self._watchers.discard)
         return resident
@@ -122,3 +138,7 @@ class Pool(Generic[FormatT]):
             _logger.error(
                 "the engine of %s died (%s); its last lines:\n%s", name, process.how_it_ended(), process.log_tail()
             )
+
+
+def _shutting_down() -> EngineUnavailable:
+    return EngineUnavailable("The server is shutting down and takes no new requests.")

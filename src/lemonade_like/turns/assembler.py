@@ -67,6 +67,11 @@ class Assembler:
         """Whether the message that is being written is reasoning."""
         return self._route.kind is Kind.REASONING
 
+    @property
+    def answering(self) -> bool:
+        """Whether the message that is being written is part of the visible answer."""
+        return self._route.kind is Kind.CONTENT
+
     def add(self, pieces: Iterable[Piece]) -> list[Event]:
         """Return the events that these pieces make."""
         events: list[Event] = []

@@ -36,11 +36,25 @@ class ReasoningDelta:
 
 
 @dataclass(slots=True)
+class TokenLogprob:
+    """How likely a token was (natural logarithm), and the likeliest in its place: ``(token, bytes, logprob)`` each."""
+
+    token: str
+    bytes: list[int]
+    logprob: float
+    top: list[tuple[str, list[int], float]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class ContentDelta:
-    """A piece of the visible answer. ``channel`` tells commentary apart from the final answer."""
+    """A piece of the visible answer. ``channel`` tells commentary apart from the final answer.
+
+    ``logprobs`` has, where they were asked for, the engine's log probabilities of the tokens that the piece ends.
+    """
 
     text: str
     channel: str | None = "final"
+    logprobs: list[TokenLogprob] | None = None
 
 
 @dataclass(slots=True)

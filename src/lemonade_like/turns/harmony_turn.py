@@ -9,22 +9,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lemonade_like.errors import BadRequest
-from lemonade_like.harmony import grammar
 from lemonade_like.harmony.conversation import (
     EFFORTS,
     IDENTITY,
     KNOWLEDGE_CUTOFF,
     ConversationError,
     Effort,
+    HarmonyConversation,
+    Opening,
     SystemMessage,
     build_conversation,
 )
-from lemonade_like.harmony.messages import Verbatim
+from lemonade_like.harmony.messages import Message, Verbatim
 from lemonade_like.harmony.parser import Parser
 from lemonade_like.turns.assembler import Assembler
 from lemonade_like.turns.call_ids import new_call_id
+from lemonade_like.turns.constraint import constraint, told_format
 from lemonade_like.turns.events import Event, Finish, FinishReason, Progress, Usage
 from lemonade_like.turns.failures import context_exceeded
+from lemonade_like.turns.logprobs import AnswerLogprobs
 from lemonade_like.turns.payload import completion_payload
 from lemonade_like.turns.size import is_long, refuse_what_cannot_fit
 from lemonade_like.turns.transcript import Recording
@@ -48,11 +51,15 @@ class Plan:
 
     system: SystemMessage
     tools: bool
-    grammar: str | None
+
+    @property
+    def reasons(self) -> bool:
+        """Whether the model may reason."""
+        return self.system.effort != "none"
 
 
 def plan(request: TurnRequest, *, default_effort: Effort, current_date: str) -> Plan:
-    """Decide effort, tools and grammar. Raises ``BadRequest`` for an effort that nobody knows."""
+    """Decide effort and tools. Raises ``BadRequest`` for an effort that nobody knows."""
     effort = default_effort
     if request.reasoning_effort is not None:
         known = EFFORTS.get(request.reasoning_effort)
@@ -62,14 +69,11 @@ def plan(request: TurnRequest, *, default_effort: Effort, current_date: str) -> 
                 param="reasoning_effort",
             )
         effort = known
+    if request.reasoning_budget == 0:
+        effort = "none"
     offered = bool(request.tools) and request.tool_choice != "none"
-    skeleton = None
-    if offered and request.tool_choice == "required":
-        skeleton = grammar.call_required([tool.name for tool in request.tools], reasoning=effort != "none")
-    elif offered and effort == "none":
-        skeleton = grammar.no_reasoning()
     identity, cutoff = request.model_identity or IDENTITY, request.knowledge_cutoff or KNOWLEDGE_CUTOFF
-    return Plan(SystemMessage(effort, current_date, identity, cutoff), offered, skeleton)
+    return Plan(SystemMessage(effort, current_date, identity, cutoff), offered)
 
 
 async def render(
@@ -77,16 +81,29 @@ async def render(
 ) -> Prompt:
     """Return the prompt's ids. Raises ``BadRequest`` for a chat that cannot be said in Harmony."""
     tools = request.tools if chosen.tools else ()
+    response_format = told_format(request.response_format)
     generated = {place: Verbatim(tuple(turn.ids)) for place, turn in (recalled or {}).items()}
 
     def work() -> Prompt:
-        return renderer.render_for_completion(build_conversation(request.messages, chosen.system, tools, generated))
+        conversation = build_conversation(
+            request.messages, chosen.system, tools, generated, response_format=response_format
+        )
+        if conversation.opening.channel == "analysis" and (request.reasoning_budget is not None or not chosen.reasons):
+            # The engine counts from where reasoning begins, so what the client began is ended here.
+            conversation = _reasoning_ended(conversation, Opening() if chosen.reasons or tools else Opening("final"))
+        return renderer.render_for_completion(conversation)
 
     try:
         return await asyncio.to_thread(work) if is_long(request) else work()
     except ConversationError as error:
         _logger.debug("Error with Harmony formatting: %s", error)
         raise BadRequest(str(error), param=error.param, code=error.code) from error
+
+
+def _reasoning_ended(conversation: HarmonyConversation, opening: Opening) -> HarmonyConversation:
+    """The conversation with the reasoning that it has begun as a message of its own."""
+    begun = Message("assistant", conversation.opening.body, channel="analysis")
+    return HarmonyConversation((*conversation.messages, begun), opening)
 
 
 async def harmony_turn(
@@ -106,19 +123,22 @@ async def harmony_turn(
     prompt = await render(request, chosen, renderer, recalled)
     if len(prompt.ids) >= lease.context_length:
         raise context_exceeded(len(prompt.ids), lease.context_length)
+    grammar = await constraint(request, prompt.opening, reasons=chosen.reasons)
     _logger.debug(
         "%s: prompt of %d tokens, effort %s, %d tools, %s",
         request.model,
         len(prompt.ids),
         chosen.system.effort,
         len(request.tools) if chosen.tools else 0,
-        "with a grammar" if chosen.grammar else "no grammar",
+        "with a grammar" if grammar else "no grammar",
     )
     payload = completion_payload(
         prompt.ids,
         request.sampling,
         max_tokens=-1 if request.max_tokens is None else request.max_tokens,
-        grammar=chosen.grammar,
+        grammar=grammar,
+        reasoning_budget=request.reasoning_budget if chosen.reasons else None,
+        top_logprobs=request.top_logprobs,
     )
     # What continues a message that the client began is not the whole of it.
     recording = Recording(renderer.encoder) if chosen.tools and prompt.opening.channel is None else None
@@ -152,6 +172,7 @@ class TurnReader:
         )
         self._usage = Usage(prompt_tokens=len(prompt.ids))
         self._final: dict[str, Any] = {}
+        self._logprobs = None if request.top_logprobs is None else AnswerLogprobs(request.top_logprobs)
 
     @property
     def done(self) -> bool:
@@ -161,7 +182,8 @@ class TurnReader:
     def read(self, frames: Iterable[dict[str, Any]]) -> list[Event]:
         """Return the events that these frames make."""
         events: list[Event] = []
-        parser, assembler, usage, recording = self._parser, self._assembler, self._usage, self._recording
+        parser, assembler, usage = self._parser, self._assembler, self._usage
+        logprobs, recording = self._logprobs, self._recording
         for frame in frames:
             progress = frame.get("prompt_progress")
             if progress is not None:
@@ -171,12 +193,16 @@ class TurnReader:
                 continue
             ids, text = frame.get("tokens", ()), frame.get("content", "")
             predicted = frame.get("tokens_predicted", usage.completion_tokens)
-            was_reasoning = assembler.reasoning
+            was_reasoning, was_answering = assembler.reasoning, assembler.answering
             before = len(events)
             if not parser.feed_body(ids, text):
                 events += assembler.add(parser.feed(ids, text))
             elif text:
                 assembler.add_body(text, events)
+            if logprobs is not None:
+                if was_answering and assembler.answering:
+                    logprobs.written(frame.get("completion_probabilities", ()), text)
+                logprobs.attach(events[before:])
             if recording is not None:
                 recording.add(ids, text, predicted, events[before:])
             if was_reasoning and assembler.reasoning:
@@ -193,6 +219,8 @@ class TurnReader:
         """Return the last events, ``Finish`` among them."""
         events = self._assembler.add(self._parser.finish())
         events += self._assembler.finish()
+        if self._logprobs is not None:
+            self._logprobs.attach(events)
         timings = self._final.get("timings", {})
         self._usage.cached_tokens = timings.get("cache_n", self._usage.cached_tokens)
         recovered = dict(self._parser.recovered + self._assembler.hidden)

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from lemonade_like.turns.call_ids import new_call_id
+from lemonade_like.turns.constraint import check_format
 from lemonade_like.turns.events import (
     ContentDelta,
     Event,
@@ -17,6 +18,7 @@ from lemonade_like.turns.events import (
     ToolCallStart,
     Usage,
 )
+from lemonade_like.turns.logprobs import AnswerLogprobs
 from lemonade_like.turns.payload import chat_payload
 from lemonade_like.turns.stop import StopMatcher
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 async def jinja_turn(request: TurnRequest, lease: Lease[HarmonyFormat]) -> AsyncGenerator[list[Event], None]:
     """Run the turn; yields the events of each network read, and ``Finish`` last."""
+    await check_format(request.response_format)
     reader = ChatReader(request)
     async with aclosing(lease.engine.stream_chat(chat_payload(request))) as stream:
         async for frames in stream:
@@ -51,6 +54,7 @@ class ChatReader:
         self._usage = Usage()
         self._reason: FinishReason = "stop"
         self._timings: dict[str, Any] = {}
+        self._logprobs = None if request.top_logprobs is None else AnswerLogprobs(request.top_logprobs)
 
     def read(self, frames: Iterable[dict[str, Any]]) -> list[Event]:
         """Return the events that these chunks make."""
@@ -61,7 +65,7 @@ class ChatReader:
                 self._usage.cached_tokens = progress.get("cache", 0)
                 events.append(Progress("prefill", progress.get("processed", 0), progress.get("total", 0)))
             for choice in frame.get("choices", ()):
-                self._delta(choice.get("delta", {}), events)
+                self._choice(choice, events)
                 self._reason = choice.get("finish_reason") or self._reason
             if usage := frame.get("usage"):
                 self._usage.prompt_tokens = usage.get("prompt_tokens", 0)
@@ -78,11 +82,21 @@ class ChatReader:
         events: list[Event] = []
         if held := self._stop.flush():
             events.append(ContentDelta(held))
+            if self._logprobs is not None:
+                self._logprobs.attach(events)
         reason = "stop" if self.done else self._reason
         if self._calls and reason == "stop":
             reason = "tool_calls"
         events.append(Finish(reason, self._usage, self._timings, stop_string=self._stop.matched))
         return events
+
+    def _choice(self, choice: dict[str, Any], events: list[Event]) -> None:
+        delta = choice.get("delta", {})
+        before = len(events)
+        self._delta(delta, events)
+        if self._logprobs is not None and delta.get("content"):
+            self._logprobs.written((choice.get("logprobs") or {}).get("content") or (), delta["content"])
+            self._logprobs.attach(events[before:])
 
     def _delta(self, delta: dict[str, Any], events: list[Event]) -> None:
         # The engine sends a token a chunk and counts none of this itself.

@@ -62,7 +62,7 @@ def _is_same_call(sent: ToolCall, generated: ToolCall) -> bool:
     # Some clients parse the arguments and write them anew.
     try:
         return bool(orjson.loads(sent.arguments) == orjson.loads(generated.arguments))
-    except orjson.JSONDecodeError:
+    except (orjson.JSONDecodeError, RecursionError):
         return False
 
 

@@ -15,11 +15,28 @@ GPT_OSS_SAMPLING: Final = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p"
 #: Where the engine sets checkpoints of its cache: a new user message is where conversations branch.
 _DELIMITERS: Final = [{"role": "user", "delimiter": "<|start|>user"}]
 
+#: Where reasoning begins and how the engine ends it when its budget is used up; a grammar says what follows. The
+#: message, of which there is none, must be named all the same.
+_BUDGET: Final = {
+    "reasoning_budget_start_tag": "<|channel|>analysis<|message|>",
+    "reasoning_budget_end_tags": ["<|end|>"],
+    "reasoning_budget_message": "",
+}
+
 
 def completion_payload(
-    prompt: list[int], sampling: Sampling, *, max_tokens: int, grammar: str | None = None
+    prompt: list[int],
+    sampling: Sampling,
+    *,
+    max_tokens: int,
+    grammar: str | None = None,
+    reasoning_budget: int | None = None,
+    top_logprobs: int | None = None,
 ) -> dict[str, Any]:
-    """Return the body of POST /completion for a prompt of token ids; ``max_tokens`` of -1 is up to the context."""
+    """Return the body of POST /completion for a prompt of token ids; ``max_tokens`` of -1 is up to the context.
+
+    ``reasoning_budget`` is in tokens for each block of reasoning: with it, ``grammar`` must allow but one.
+    """
     payload: dict[str, Any] = {
         "prompt": prompt,
         "n_predict": max_tokens,
@@ -30,6 +47,11 @@ def completion_payload(
     }
     if grammar is not None:
         payload["grammar"] = grammar
+    if reasoning_budget is not None:
+        payload |= {"reasoning_budget_tokens": reasoning_budget, **_BUDGET}
+    if top_logprobs is not None:
+        # With none asked for, the engine would not give the token's own either.
+        payload["n_probs"] = max(1, top_logprobs)
     return payload
 
 
@@ -47,13 +69,21 @@ def chat_payload(request: TurnRequest) -> dict[str, Any]:
         payload["max_tokens"] = request.max_tokens
     if request.reasoning_effort is not None:
         payload["chat_template_kwargs"] = {"reasoning_effort": request.reasoning_effort}
-    if request.tools:
+    if request.top_logprobs is not None:
+        payload |= {"logprobs": True, "top_logprobs": request.top_logprobs}
+    if request.response_format is not None:
+        schema = {"name": request.response_format.name, "schema": request.response_format.schema}
+        payload["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if request.reasoning_budget is not None:
+        # llama-server has had both names for it.
+        payload["thinking_budget_tokens"] = payload["reasoning_budget_tokens"] = request.reasoning_budget
+    if tools := request.callable_tools:
         payload["tools"] = [
             {
                 "type": "function",
                 "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters or {}},
             }
-            for tool in request.tools
+            for tool in tools
         ]
         payload["tool_choice"] = request.tool_choice
         payload["parallel_tool_calls"] = request.parallel_tool_calls

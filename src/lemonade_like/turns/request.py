@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from lemonade_like.harmony.messages import ChatMessage, FunctionTool
 
 ToolChoice = Literal["none", "auto", "required"]
+#: Where reasoning goes: into a field of its own, into the content between ``<think>`` tags, or nowhere.
+ReasoningFormat = Literal["separate", "inline", "hidden"]
 
 
 @dataclass(frozen=True)
@@ -27,26 +29,57 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class ResponseFormat:
+    """The form that the answer must have: JSON text that is valid by ``schema``, a JSON Schema.
+
+    ``strict`` refuses a schema that cannot be enforced in full. ``param`` is the path of the schema in the request.
+    """
+
+    name: str
+    schema: Any
+    description: str = ""
+    strict: bool = True
+    param: str = "response_format.json_schema.schema"
+
+
+@dataclass(frozen=True)
 class TurnRequest:
     """One assistant turn.
 
-    ``model`` is the name that the client used. ``max_tokens`` bounds what is generated, reasoning included; ``None``
-    is up to the context. ``stop`` strings match the visible answer only. ``reasoning_effort`` is the client's own
-    word for it (``low``, ``thorough``, …), checked by the turn. ``owner`` tells clients apart: what is remembered of
-    one is not seen by another. ``model_identity``, ``knowledge_cutoff`` and ``current_date`` (``YYYY-MM-DD``) are what
-    the system message says instead of the server's own.
+    ``model`` is the name that the client used. ``allowed_tools`` names those of the ``tools`` that may be called;
+    ``None`` is all. ``max_tokens`` bounds what is generated, reasoning included; ``None`` is up to the context.
+    ``stop`` strings match the visible answer only. ``reasoning_effort`` is the client's own word for it (``low``,
+    ``thorough``, …), checked by the turn. ``reasoning_budget`` bounds the tokens of reasoning in the whole turn.
+    ``reasoning_preset`` names an effort, a budget and an instruction; the request's own effort and budget go before.
+    ``reasoning_format`` of ``None`` is the server's default. ``top_logprobs`` asks for log probabilities of the visible
+    answer: of each token, and of so many others in its place. ``owner`` tells clients apart: what is remembered of one
+    is not seen by another. ``model_identity``, ``knowledge_cutoff`` and ``current_date`` (``YYYY-MM-DD``) are what the
+    system message says instead of the server's own.
     """
 
     model: str
     messages: tuple[ChatMessage, ...]
     tools: tuple[FunctionTool, ...] = ()
     tool_choice: ToolChoice = "auto"
+    allowed_tools: frozenset[str] | None = None
     parallel_tool_calls: bool = True
+    response_format: ResponseFormat | None = None
     sampling: Sampling = field(default_factory=Sampling)
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     reasoning_effort: str | None = None
+    reasoning_budget: int | None = None
+    reasoning_preset: str | None = None
+    reasoning_format: ReasoningFormat | None = None
+    top_logprobs: int | None = None
     owner: str = ""
     model_identity: str | None = None
     knowledge_cutoff: str | None = None
     current_date: str | None = None
+
+    @property
+    def callable_tools(self) -> tuple[FunctionTool, ...]:
+        """The tools that may be called."""
+        if self.tool_choice == "none":
+            return ()
+        return tuple(tool for tool in self.tools if self.allowed_tools is None or tool.name in self.allowed_tools)

@@ -13,7 +13,9 @@ from lemonade_like.turns.failures import from_engine
 from lemonade_like.turns.harmony_turn import harmony_turn
 from lemonade_like.turns.jinja_turn import jinja_turn
 from lemonade_like.turns.memory import ReasoningMemory
+from lemonade_like.turns.presets import with_preset
 from lemonade_like.turns.preview import RenderedPrompt, harmony_preview, jinja_preview
+from lemonade_like.turns.visibility import ReasoningView
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -22,19 +24,20 @@ if TYPE_CHECKING:
     from lemonade_like.pool.pool import Pool
     from lemonade_like.pool.resident import Lease
     from lemonade_like.turns.formats import HarmonyFormat
-    from lemonade_like.turns.request import TurnRequest
+    from lemonade_like.turns.request import ReasoningFormat, TurnRequest
 
 
 @dataclass(frozen=True)
 class TurnOptions:
     """What holds for all turns.
 
-    ``today`` gives the date that the system message names, and ``model_identity`` and ``knowledge_cutoff`` are what it
-    says else; ``None`` is GPT-OSS's own. ``reasoning_memory_bytes`` is what the reasoning before tool
-    calls may take; 0 remembers none.
+    ``default_effort`` and ``reasoning_format`` are for requests that do not say. ``today`` gives the date that the
+    system message names, and ``model_identity`` and ``knowledge_cutoff`` are what it says else; ``None`` is GPT-OSS's
+    own. ``reasoning_memory_bytes`` is what the reasoning before tool calls may take; 0 remembers none.
     """
 
     default_effort: Effort = "medium"
+    reasoning_format: ReasoningFormat = "separate"
     reasoning_memory_bytes: int = 64 << 20
     model_identity: str | None = None
     knowledge_cutoff: str | None = None
@@ -58,13 +61,15 @@ class Turns:
             BadRequest, ModelNotFound, EngineFailure: before the first event or between two.
         """
         request = self._with_defaults(request)
+        view = ReasoningView(request.reasoning_format or self._options.reasoning_format)
         if not self._pool.is_resident(request.model):
             yield [Progress("loading")]
         async with self._pool.lease(request.model) as lease:
             try:
                 async with aclosing(self._turn(request, lease)) as events:
                     async for batch in events:
-                        yield batch
+                        if shown := view.apply(batch):
+                            yield shown
             except EngineResponseError as error:
                 raise from_engine(error) from error
             except EngineConnectionLost as error:
@@ -99,7 +104,7 @@ class Turns:
 
     def _with_defaults(self, request: TurnRequest) -> TurnRequest:
         return replace(
-            request,
+            with_preset(request),
             model_identity=request.model_identity or self._options.model_identity,
             knowledge_cutoff=request.knowledge_cutoff or self._options.knowledge_cutoff,
         )

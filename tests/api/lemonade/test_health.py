@@ -53,11 +53,3 @@ async def test_health_tells_what_runs(prefix: str) -> None:
             {"state": "loading", "name": "other"},
         ],
     }
-
-
-async def test_health_is_not_well_while_the_server_shuts_down() -> None:
-    services = scripted_services()
-    services.closing = True
-    async with client_of(scripted_app(services)) as client:
-        answer = await client.get("/health")
-    assert (answer.status_code, answer.json()["status"]) == (503, "shutting_down")

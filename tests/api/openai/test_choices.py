@@ -14,14 +14,14 @@ from lemonade_like.turns.request import Sampling, TurnRequest
 
 
 class Turn:
-    def __init__(self, *steps: str | asyncio.Event | Exception) -> None:
+    def __init__(self, *steps: str | asyncio.Event | BaseException) -> None:
         self.steps = steps
         self.closed = False
 
     async def run(self) -> AsyncGenerator[list[Event], None]:
         try:
             for step in self.steps:
-                if isinstance(step, Exception):
+                if isinstance(step, BaseException):
                     raise step
                 if isinstance(step, asyncio.Event):
                     await step.wait()
@@ -74,3 +74,30 @@ async def test_closing_closes_every_turn(count: int) -> None:
         await batches.__anext__()
     await batches.aclose()
     assert all(turn.closed for turn in turns)
+
+
+@pytest.mark.parametrize(
+    ("seed", "seeds"), [(2**64 - 1, [0, 1]), (2**32 - 2, [2**32 - 2, 0]), (-(2**63), [2**31 - 1, 2**31])]
+)
+def test_a_seed_of_any_size_is_one_that_the_engine_knows(seed: int, seeds: list[int]) -> None:
+    request = TurnRequest("m", (), sampling=Sampling(seed=seed))
+    assert [each.sampling.seed for each in turn_requests(request, 2)] == seeds
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_a_turn_that_is_cancelled_from_elsewhere_is_not_waited_for_in_vain(count: int) -> None:
+    turns = [Turn(asyncio.CancelledError()), *(Turn(asyncio.Event()) for _ in range(count - 1))]
+    with pytest.raises(asyncio.CancelledError):
+        async for _ in side_by_side([turn.run() for turn in turns]):
+            pass
+    assert all(turn.closed for turn in turns)
+
+
+async def test_a_reader_that_is_slow_slows_the_turns_down() -> None:
+    turns = [Turn(*"abcdefgh") for _ in range(2)]
+    batches = side_by_side([turn.run() for turn in turns])
+    await batches.__anext__()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert not any(turn.closed for turn in turns)
+    assert len([batch async for batch in batches]) == 15

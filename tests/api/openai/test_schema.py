@@ -11,7 +11,7 @@ from lemonade_like.api.openai.turn import turn_request
 from lemonade_like.api.validation import validated
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.messages import ChatMessage, FunctionTool, MediaPart, TextPart, ToolCall
-from lemonade_like.turns.request import TurnRequest
+from lemonade_like.turns.request import ResponseFormat, TurnRequest
 
 USER = {"role": "user", "content": "Hi"}
 WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
@@ -75,7 +75,7 @@ def test_llama_cpp_samplers_go_through_under_their_own_names() -> None:
     assert read(top_k=40, min_p=0.05, logit_bias={"15043": -100}, samplers=["top_k"]).sampling.extra == {
         "top_k": 40,
         "min_p": 0.05,
-        "logit_bias": {"15043": -100},
+        "logit_bias": [[15043, -100]],
         "samplers": ["top_k"],
     }
 
@@ -149,7 +149,8 @@ def test_a_legacy_function_result_finds_its_call() -> None:
 def test_a_named_tool_is_required_and_the_only_one() -> None:
     request = read(tools=[WEATHER, TIME], tool_choice={"type": "function", "function": {"name": "get_time"}})
     assert request.tool_choice == "required"
-    assert [tool.name for tool in request.tools] == ["get_time"]
+    assert [tool.name for tool in request.tools] == ["get_weather", "get_time"]
+    assert [tool.name for tool in request.callable_tools] == ["get_time"]
 
 
 @pytest.mark.parametrize("mode", ["auto", "required"])
@@ -157,7 +158,50 @@ def test_allowed_tools_are_the_only_ones(mode: str) -> None:
     named = {"mode": mode, "tools": [{"type": "function", "function": {"name": "get_time"}}]}
     request = read(tools=[WEATHER, TIME], tool_choice={"type": "allowed_tools", "allowed_tools": named})
     assert request.tool_choice == mode
-    assert [tool.name for tool in request.tools] == ["get_time"]
+    assert [tool.name for tool in request.tools] == ["get_weather", "get_time"]
+    assert [tool.name for tool in request.callable_tools] == ["get_time"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"reasoning_budget": 7},
+        {"thinking_budget": 7},
+        {"reasoning": {"max_tokens": 7}},
+        {"reasoning_budget": 7, "thinking_budget": 9},
+    ],
+)
+def test_the_budget_is_found_wherever_clients_put_it(fields: dict[str, Any]) -> None:
+    assert read(**fields).reasoning_budget == 7
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({}, None),
+        ({"reasoning_format": "inline"}, "inline"),
+        ({"include_reasoning": True}, None),
+        ({"include_reasoning": False}, "hidden"),
+        ({"reasoning": {"exclude": True}, "reasoning_format": "inline"}, "hidden"),
+    ],
+)
+def test_reasoning_can_be_left_out(fields: dict[str, Any], shown: str | None) -> None:
+    assert read(**fields).reasoning_format == shown
+
+
+def test_log_probabilities_are_of_the_token_and_of_as_many_others_as_are_wanted() -> None:
+    assert read(logprobs=True).top_logprobs == 0
+    assert read(logprobs=True, top_logprobs=3).top_logprobs == 3
+    assert read(logprobs=False).top_logprobs is None
+
+
+def test_a_response_format_is_a_schema_with_a_name() -> None:
+    assert read(response_format={"type": "text"}).response_format is None
+    any_object = read(response_format={"type": "json_object"}).response_format
+    assert any_object is not None and any_object.schema == {"type": "object"}
+    given = {"name": "city", "description": "A city.", "schema": {"type": "string"}, "strict": False}
+    wanted = read(response_format={"type": "json_schema", "json_schema": given}).response_format
+    assert wanted == ResponseFormat("city", {"type": "string"}, "A city.", strict=False)
 
 
 def _tool(name: str) -> dict[str, Any]:
@@ -245,15 +289,27 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         "'tool_choice.function' is required in a tool choice of this type.",
     ),
     (
-        {"response_format": {"type": "json_object"}},
+        {"response_format": {"type": "xml"}},
         "response_format.type",
-        "'response_format.type' must be 'text', but is 'json_object'.",
+        "'response_format.type' must be 'text', 'json_object' or 'json_schema', but is 'xml'.",
     ),
     (
-        {"logprobs": True},
-        "logprobs",
-        "'logprobs' is not supported here: log probabilities are not given, so leave it out.",
+        {"response_format": {"type": "json_schema"}},
+        "response_format.json_schema",
+        "'response_format.json_schema' is required in a format of type 'json_schema'.",
     ),
+    ({"top_logprobs": 2}, "top_logprobs", "'top_logprobs' needs 'logprobs' to be true."),
+    ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "'top_logprobs' must be at most 20, but is 21."),
+    ({"reasoning_budget": -1}, "reasoning_budget", "'reasoning_budget' must be at least 0, but is -1."),
+    ({"thinking_budget": "9"}, "thinking_budget", "'thinking_budget' must be a whole number, not '9'."),
+    (
+        {"reasoning_format": "raw"},
+        "reasoning_format",
+        "'reasoning_format' must be 'separate', 'inline' or 'hidden', but is 'raw'.",
+    ),
+    ({"top_k": 1.5}, "top_k", "'top_k' must be a whole number, not 1.5."),
+    ({"min_p": 2}, "min_p", "'min_p' must be at most 1, but is 2."),
+    ({"repeat_penalty": "1"}, "repeat_penalty", "'repeat_penalty' must be a number, not '1'."),
     (
         {"functions": [{"name": "f"}]},
         "functions",
@@ -362,3 +418,24 @@ def test_a_date_that_is_none_is_refused(date: str) -> None:
 
 def test_only_harmony_can_be_included() -> None:
     assert refusal(include=["logprobs"]).param == "include[0]"
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"reasoning_effort": "banana"}, "reasoning_effort"),
+        ({"reasoning": {"effort": "LOW "}}, "reasoning.effort"),
+        ({"chat_template_kwargs": {"reasoning_effort": ""}}, "chat_template_kwargs.reasoning_effort"),
+    ],
+)
+def test_an_effort_that_nobody_knows_is_refused_with_those_that_are_known(fields: dict[str, Any], place: str) -> None:
+    error = refusal(**fields)
+    assert (error.param, error.code) == (place, "invalid_value")
+    assert "'low', 'medium'" in error.message
+
+
+@pytest.mark.parametrize("field", ["repeat_last_n", "dry_penalty_last_n"])
+def test_how_far_a_penalty_looks_back_is_bounded(field: str) -> None:
+    assert read(**{field: 1_048_576}).sampling.extra == {field: 1_048_576}
+    error = refusal(**{field: 1_048_577})
+    assert (error.param, "at most 1048576" in error.message) == (field, True)

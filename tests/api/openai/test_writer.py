@@ -20,6 +20,7 @@ from lemonade_like.turns.events import (
     MessageEnd,
     Progress,
     ReasoningDelta,
+    TokenLogprob,
     ToolCallArgumentsDelta,
     ToolCallStart,
     Usage,
@@ -304,4 +305,37 @@ def test_the_stream_put_together_is_the_whole_answer(events: list[Event], data: 
 def test_chunks_and_answers_are_what_the_sdk_expects(events: list[Event]) -> None:
     for chunk in streamed([events], include_usage=True)[:-1]:
         ChatCompletionChunk.model_validate(chunk, strict=True)
+    ChatCompletion.model_validate(folded(events), strict=True)
+
+
+def test_log_probabilities_stand_beside_their_text_streamed_and_whole() -> None:
+    four = TokenLogprob("4", [52], -0.25, [("4", [52], -0.25), ("5", [53], -1.5)])
+    end = TokenLogprob(".", [46], -0.5)
+    events: list[Event] = [
+        ReasoningDelta("2+2"),
+        ContentDelta("4", logprobs=[four]),
+        ContentDelta("."),
+        ContentDelta("!", logprobs=[end]),
+        Finish("stop", USAGE),
+    ]
+    four_object = {
+        "token": "4",
+        "logprob": -0.25,
+        "bytes": [52],
+        "top_logprobs": [
+            {"token": "4", "logprob": -0.25, "bytes": [52]},
+            {"token": "5", "logprob": -1.5, "bytes": [53]},
+        ],
+    }
+    end_object = {"token": ".", "logprob": -0.5, "bytes": [46], "top_logprobs": []}
+
+    *chunks, _ = streamed([events])
+    assert [chunk["choices"][0]["logprobs"] for chunk in chunks] == [
+        None,
+        {"content": [four_object], "refusal": None},
+        None,
+        {"content": [end_object], "refusal": None},
+        None,
+    ]
+    assert folded(events)["choices"][0]["logprobs"] == {"content": [four_object, end_object], "refusal": None}
     ChatCompletion.model_validate(folded(events), strict=True)

@@ -19,15 +19,15 @@ async def live() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/health", response_model=None, summary="Say whether the server takes requests, and what it runs")
+@router.get("/health", response_model=None, summary="Say that the server takes requests, and what it runs")
 async def health(request: Request) -> Response:
-    """Say ``ok``, or ``shutting_down`` with status 503. Without the key, where there is one, that is all."""
+    """Say ``ok``: a server that shuts down takes no connection. Without the key, where there is one, that is all."""
     rooms = services(request)
-    said: dict[str, Any] = {"status": "shutting_down" if rooms.closing else "ok"}
+    said: dict[str, Any] = {"status": "ok"}
     if getattr(request.state, "trusted", True):
         said["version"] = rooms.version
         said["models"] = _models(rooms)
-    return Response(orjson.dumps(said), 503 if rooms.closing else 200, media_type="application/json")
+    return Response(orjson.dumps(said), media_type="application/json")
 
 
 def _models(rooms: Services) -> list[dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+
 import orjson
 from fastapi import APIRouter, Request, Response
 
@@ -12,7 +14,7 @@ from lemonade_like.api.openai.schema import ChatCompletionRequest
 from lemonade_like.api.openai.writer import AnswerFold, AnswerHeader, ChunkWriter
 from lemonade_like.api.openapi import json_body
 from lemonade_like.api.services import note, services
-from lemonade_like.api.sse import EventStream, close
+from lemonade_like.api.sse import EventStream
 
 router = APIRouter(tags=["chat"])
 
@@ -41,11 +43,9 @@ async def create_chat_completion(request: Request) -> Response:
     fold = AnswerFold(header, choices=body.choices, include_harmony=include_harmony)
 
     async def gather() -> None:
-        try:
+        async with aclosing(batches):
             async for batch in batches:
                 fold.add(batch)
-        finally:
-            await close(batches)
 
     await while_connected(request.receive, gather())
     _note_usage(request, fold)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING
-
-from lemonade_like.api.sse import close
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from lemonade_like.turns.events import Event
     from lemonade_like.turns.request import TurnRequest
+
+#: The engine's seeds are 32-bit numbers, of which the last has it draw one.
+_SEEDS: Final = 2**32 - 1
 
 
 def turn_requests(request: TurnRequest, choices: int) -> list[TurnRequest]:
@@ -20,33 +22,41 @@ def turn_requests(request: TurnRequest, choices: int) -> list[TurnRequest]:
     seed = request.sampling.seed
     if seed is None:
         return [request] * choices
-    return [replace(request, sampling=replace(request.sampling, seed=seed + place)) for place in range(choices)]
+    seeds = [(seed + place) % _SEEDS for place in range(choices)]
+    return [replace(request, sampling=replace(request.sampling, seed=each)) for each in seeds]
 
 
-async def side_by_side(turns: Sequence[AsyncIterator[list[Event]]]) -> AsyncGenerator[tuple[int, list[Event]], None]:
+async def side_by_side(
+    turns: Sequence[AsyncGenerator[list[Event], None]],
+) -> AsyncGenerator[tuple[int, list[Event]], None]:
     """Yield the batches of all turns as they come, each with the place of its turn.
 
     The first turn that fails ends them all. Closing this closes every turn.
     """
     if len(turns) == 1:
-        try:
-            async for events in turns[0]:
+        async with aclosing(turns[0]) as turn:
+            async for events in turn:
                 yield 0, events
-        finally:
-            await close(turns[0])
         return
 
-    queue: asyncio.Queue[tuple[int, list[Event] | BaseException | None]] = asyncio.Queue(maxsize=len(turns))
+    queue: asyncio.Queue[tuple[int, list[Event] | BaseException | None]] = asyncio.Queue()
+    # A client that reads slowly slows the turns down; that a turn has ended is always told at once.
+    room = asyncio.Semaphore(len(turns))
 
-    async def drain(place: int, turn: AsyncIterator[list[Event]]) -> None:
+    async def drain(place: int, turn: AsyncGenerator[list[Event], None]) -> None:
+        ending: BaseException | None = None
         try:
-            async for events in turn:
-                await queue.put((place, events))
-            await queue.put((place, None))
-        except Exception as error:  # whatever it is, it is raised again where the batches are read
-            await queue.put((place, error))
+            async with aclosing(turn):
+                async for events in turn:
+                    await room.acquire()
+                    queue.put_nowait((place, events))
+        except BaseException as error:
+            ending = error
+            if not isinstance(error, Exception):
+                raise
         finally:
-            await close(turn)
+            # Whatever it is, it is raised again where the batches are read; left out, they would be waited for in vain.
+            queue.put_nowait((place, ending))
 
     tasks = [asyncio.create_task(drain(place, turn)) for place, turn in enumerate(turns)]
     try:
@@ -58,6 +68,7 @@ async def side_by_side(turns: Sequence[AsyncIterator[list[Event]]]) -> AsyncGene
             elif isinstance(item, BaseException):
                 raise item
             else:
+                room.release()
                 yield place, item
     finally:
         for task in tasks:

@@ -88,6 +88,9 @@ ContentType = Annotated[str, AfterValidator(_content_type)]
 Date = Annotated[str, AfterValidator(_date)]
 Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 TokenLimit = Annotated[int, Field(ge=1, le=2**31 - 1)]
+TokenBudget = Annotated[int, Field(ge=0, le=2**31 - 1)]
+#: The engine allocates this many tokens for each slot, so it is bounded by the longest context there is.
+LastTokens = Annotated[int, Field(ge=-1, le=1_048_576)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0, le=1_000_000)]
@@ -255,15 +258,38 @@ class StreamOptionsIn(_Wire):
 
 
 class ReasoningIn(_Wire):
-    """The effort, as the Responses API and others spell it."""
+    """Effort, budget and whether to show it, as the Responses API and others spell them."""
 
     effort: str | None = None
+    max_tokens: TokenBudget | None = None
+    exclude: bool | None = None
+
+
+class JsonSchemaIn(_Wire):
+    """A JSON Schema with a name for the model to read."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    name: CalledName
+    description: str | None = None
+    schema_: dict[str, Any] | bool = Field(default={}, alias="schema")
+    strict: bool | None = Field(
+        default=None, description="false lets what cannot be enforced pass; otherwise it is refused."
+    )
 
 
 class ResponseFormatIn(_Wire):
-    """Plain text is the only format of an answer."""
+    """The form of the answer: any text, any JSON object, or JSON that a schema allows."""
 
-    type: Literal["text"]
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchemaIn | None = Field(default=None, validate_default=True)
+
+    @field_validator("json_schema")
+    @classmethod
+    def _schema_is_there(cls, value: JsonSchemaIn | None, info: ValidationInfo) -> JsonSchemaIn | None:
+        if value is None and info.data.get("type") == "json_schema":
+            raise PydanticCustomError("missing_schema", "is required in a format of type 'json_schema'")
+        return value
 
 
 class SamplersIn(_Wire):
@@ -276,11 +302,11 @@ class SamplersIn(_Wire):
     xtc_probability: Fraction | None = None
     xtc_threshold: Fraction | None = None
     repeat_penalty: Amount | None = None
-    repeat_last_n: Annotated[int, Field(ge=-1, le=2**31 - 1)] | None = None
+    repeat_last_n: LastTokens | None = None
     dry_multiplier: Amount | None = None
     dry_base: Amount | None = None
     dry_allowed_length: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-    dry_penalty_last_n: Annotated[int, Field(ge=-1, le=2**31 - 1)] | None = None
+    dry_penalty_last_n: LastTokens | None = None
     dry_sequence_breakers: list[str] | None = None
     dynatemp_range: Amount | None = None
     dynatemp_exponent: Amount | None = None
@@ -328,17 +354,39 @@ class ChatCompletionRequest(SamplersIn):
     stream_options: StreamOptionsIn | None = None
     reasoning_effort: str | None = None
     reasoning: ReasoningIn | None = None
+    reasoning_budget: TokenBudget | None = Field(
+        default=None, description="Tokens of reasoning in the whole answer, at most; 0 is no reasoning."
+    )
+    thinking_budget: TokenBudget | None = Field(
+        default=None, description="The same, where reasoning_budget is not set."
+    )
+    reasoning_preset: str | None = Field(
+        default=None, description="An effort, a budget and an instruction by name, such as `quick` or `thorough.deep`."
+    )
+    reasoning_format: Literal["separate", "inline", "hidden"] | None = Field(
+        default=None, description="Where the reasoning goes: its own field, the content between <think> tags, nowhere."
+    )
+    include_reasoning: bool | None = Field(default=None, description="false is the reasoning format `hidden`.")
     chat_template_kwargs: dict[str, Any] | None = Field(
         default=None,
         description="Only `reasoning_effort` is read of it, which is where llama.cpp and vLLM look for it.",
     )
     response_format: ResponseFormatIn | None = None
     modalities: list[Literal["text"]] | None = None
-    logprobs: _without("log probabilities are not given, so leave it out") = None  # type: ignore[valid-type]
-    top_logprobs: _without("log probabilities are not given, so leave it out") = None  # type: ignore[valid-type]
+    logprobs: bool | None = Field(
+        default=None, description="Whether to give them for the tokens of the visible answer."
+    )
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
     functions: _without("offer the functions as 'tools'") = None  # type: ignore[valid-type]
     audio: _without("answers are text only") = None  # type: ignore[valid-type]
     web_search_options: _without("this server does not search the web") = None  # type: ignore[valid-type]
+
+    @field_validator("top_logprobs")
+    @classmethod
+    def _logprobs_are_wanted(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and not info.data.get("logprobs"):
+            raise PydanticCustomError("top_logprobs", "needs 'logprobs' to be true")
+        return value
 
     @property
     def choices(self) -> int:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from lemonade_like.api.openai.schema import ChatCompletionRequest, ContentPartIn, MessageIn, SamplersIn, ToolIn
+from lemonade_like.api.openai.schema import (
+    ChatCompletionRequest,
+    ContentPartIn,
+    MessageIn,
+    ResponseFormatIn,
+    SamplersIn,
+    ToolIn,
+)
 from lemonade_like.errors import BadRequest
+from lemonade_like.harmony.conversation import EFFORTS
 from lemonade_like.harmony.messages import ChatMessage, ContentPart, FunctionTool, MediaPart, TextPart, ToolCall
-from lemonade_like.turns.request import Sampling, ToolChoice, TurnRequest
+from lemonade_like.turns.request import ReasoningFormat, ResponseFormat, Sampling, ToolChoice, TurnRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,20 +27,27 @@ def turn_request(body: ChatCompletionRequest) -> TurnRequest:
     """Return what is asked of the turn.
 
     Raises:
-        BadRequest: two tools have one name, or the tool choice asks for a tool that is not offered.
+        BadRequest: two tools have one name, the tool choice asks for a tool that is not offered, or the effort is none
+            that is known.
     """
     tools = _tools(body.tools or ())
-    tools, choice = _chosen(tools, body)
+    allowed, choice = _chosen(tools, body)
     return TurnRequest(
         model=body.model,
         messages=(*_messages(body.messages), *_prefill(body)),
         tools=tools,
         tool_choice=choice,
+        allowed_tools=allowed,
         parallel_tool_calls=body.parallel_tool_calls is not False,
+        response_format=_response_format(body.response_format),
         sampling=_sampling(body),
         max_tokens=body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens,
         stop=tuple(text for text in body.stop if text),
         reasoning_effort=_effort(body),
+        reasoning_budget=_budget(body),
+        reasoning_preset=body.reasoning_preset,
+        reasoning_format=_reasoning_format(body),
+        top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
         model_identity=body.model_identity,
         knowledge_cutoff=body.knowledge_cutoff,
         current_date=body.current_date,
@@ -50,17 +65,16 @@ def _tools(offered: Sequence[ToolIn]) -> tuple[FunctionTool, ...]:
                 code="invalid_value",
             )
         tools[function.name] = FunctionTool(
-            function.name, function.description or "", function.parameters, bool(function.strict)
+            function.name, function.description or "", function.parameters, bool(function.strict), place
         )
     return tuple(tools.values())
 
 
-def _chosen(
-    tools: tuple[FunctionTool, ...], body: ChatCompletionRequest
-) -> tuple[tuple[FunctionTool, ...], ToolChoice]:
+def _chosen(tools: tuple[FunctionTool, ...], body: ChatCompletionRequest) -> tuple[frozenset[str] | None, ToolChoice]:
+    """The names of the tools that may be called, ``None`` for all, and how free the model is to."""
     choice = body.tool_choice
     if choice is None:
-        return tools, "auto"
+        return None, "auto"
     names = choice.names
     if names is not None:
         unknown = [name for name in names if name not in {tool.name for tool in tools}]
@@ -71,14 +85,22 @@ def _chosen(
                 param="tool_choice",
                 code="invalid_value",
             )
-        tools = tuple(tool for tool in tools if tool.name in names)
     if choice.mode == "required" and not tools:
         raise BadRequest(
             "'tool_choice' is 'required', but no tools are offered: send 'tools', or leave the choice out.",
             param="tool_choice",
             code="invalid_value",
         )
-    return tools, choice.mode
+    return None if names is None else frozenset(names), choice.mode
+
+
+def _response_format(wanted: ResponseFormatIn | None) -> ResponseFormat | None:
+    if wanted is None or wanted.type == "text":
+        return None
+    given = wanted.json_schema
+    if wanted.type == "json_object" or given is None:
+        return ResponseFormat("json_object", {"type": "object"}, param="response_format")
+    return ResponseFormat(given.name, given.schema_, given.description or "", strict=given.strict is not False)
 
 
 def _messages(messages: Sequence[MessageIn]) -> Iterator[ChatMessage]:
@@ -123,26 +145,44 @@ def _part(part: ContentPartIn) -> ContentPart:
 
 def _sampling(body: ChatCompletionRequest) -> Sampling:
     extra = {name: value for name in _SAMPLERS if (value := getattr(body, name)) is not None}
+    if body.logit_bias is not None:
+        # llama-server's form, which every version of it takes.
+        extra["logit_bias"] = [[int(token), bias] for token, bias in body.logit_bias.items()]
     return Sampling(
         temperature=body.temperature,
         top_p=body.top_p,
-        seed=body.seed,
+        # To llama.cpp's own clients -1 is any seed.
+        seed=None if body.seed == -1 else body.seed,
         frequency_penalty=body.frequency_penalty,
         presence_penalty=body.presence_penalty,
         extra=extra,
     )
 
 
+def _budget(body: ChatCompletionRequest) -> int | None:
+    of_reasoning = body.reasoning.max_tokens if body.reasoning else None
+    given = (body.reasoning_budget, body.thinking_budget, of_reasoning)
+    return next((budget for budget in given if budget is not None), None)
+
+
+def _reasoning_format(body: ChatCompletionRequest) -> ReasoningFormat | None:
+    excluded = body.include_reasoning is False or bool(body.reasoning and body.reasoning.exclude)
+    return "hidden" if excluded else body.reasoning_format
+
+
 def _effort(body: ChatCompletionRequest) -> str | None:
-    if body.reasoning_effort is not None:
-        return body.reasoning_effort
-    if body.reasoning is not None and body.reasoning.effort is not None:
-        return body.reasoning.effort
-    effort = (body.chat_template_kwargs or {}).get("reasoning_effort")
-    if effort is not None and not isinstance(effort, str):
-        raise BadRequest(
-            "'chat_template_kwargs.reasoning_effort' must be a string.",
-            param="chat_template_kwargs.reasoning_effort",
-            code="invalid_value",
-        )
-    return effort
+    places = {
+        "reasoning_effort": body.reasoning_effort,
+        "reasoning.effort": body.reasoning.effort if body.reasoning is not None else None,
+        "chat_template_kwargs.reasoning_effort": (body.chat_template_kwargs or {}).get("reasoning_effort"),
+    }
+    for place, effort in places.items():
+        if effort is None:
+            continue
+        if not isinstance(effort, str):
+            raise BadRequest(f"'{place}' must be a string.", param=place, code="invalid_value")
+        if effort not in EFFORTS:
+            known = ", ".join(f"'{word}'" for word in EFFORTS)
+            raise BadRequest(f"'{place}' must be one of {known}.", param=place, code="invalid_value")
+        return effort
+    return None

@@ -21,6 +21,7 @@ from lemonade_like.turns.events import (
     MessageEnd,
     Progress,
     ReasoningDelta,
+    TokenLogprob,
     ToolCallArgumentsDelta,
     ToolCallStart,
     Usage,
@@ -141,6 +142,8 @@ class _ChoiceChunks:
             if kind is ContentDelta:
                 self._has_answer = True
                 out += (self._content, dumps(event.text), close)  # type: ignore[union-attr]
+                if event.logprobs:  # type: ignore[union-attr]
+                    out[-1] = self._close_with(event.logprobs)  # type: ignore[union-attr]
             elif kind is ReasoningDelta:
                 text = dumps(event.text)  # type: ignore[union-attr]
                 out += (self._reasoning, text, b',"reasoning":', text, close)
@@ -162,6 +165,9 @@ class _ChoiceChunks:
                 self.finish = event
                 out.append(self._finish_chunk(event))
         return b"".join(out)
+
+    def _close_with(self, logprobs: list[TokenLogprob]) -> bytes:
+        return b'},"logprobs":%b,"finish_reason":null}]%b' % (orjson.dumps(_logprobs_object(logprobs)), self._usage)
 
     def _finish_chunk(self, finish: Finish) -> bytes:
         # An answer without a word is an empty string, here as in the whole answer.
@@ -217,12 +223,15 @@ class _FoldedChoice:
         self._raw: list[dict[str, Any]] | None = [] if include_harmony else None
         self.finish: Finish | None = None
         self._content: list[str] = []
+        self._logprobs: list[TokenLogprob] = []
         self._reasoning: list[str] = []
         self._calls: dict[int, _FoldedCall] = {}
 
     def add(self, event: Event) -> None:
         if isinstance(event, ContentDelta):
             self._content.append(event.text)
+            if event.logprobs:
+                self._logprobs += event.logprobs
         elif isinstance(event, ReasoningDelta):
             self._reasoning.append(event.text)
         elif isinstance(event, ToolCallArgumentsDelta):
@@ -241,7 +250,7 @@ class _FoldedChoice:
         return {
             "index": index,
             "message": self._message(),
-            "logprobs": None,
+            "logprobs": _logprobs_object(self._logprobs) if self._logprobs else None,
             "finish_reason": self.finish.reason,
         }
 
@@ -262,6 +271,21 @@ class _FoldedChoice:
         if self._raw is not None:
             message["harmony"] = self._raw
         return message
+
+
+def _logprobs_object(logprobs: Iterable[TokenLogprob]) -> dict[str, Any]:
+    content = [
+        {
+            "token": one.token,
+            "logprob": one.logprob,
+            "bytes": one.bytes,
+            "top_logprobs": [
+                {"token": token, "logprob": logprob, "bytes": spelled} for token, spelled, logprob in one.top
+            ],
+        }
+        for one in logprobs
+    ]
+    return {"content": content, "refusal": None}
 
 
 def _harmony_object(message: Message) -> dict[str, Any]:

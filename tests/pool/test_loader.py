@@ -1,0 +1,144 @@
+"""What a load makes of the settings, the model and the engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from lemonade_like.engine.find import FoundEngine
+from lemonade_like.engine.process import EngineProcess
+from lemonade_like.errors import EngineFailure
+from lemonade_like.models.registry import Model, ModelOptions, Registry
+from lemonade_like.pool import loader as loader_module
+from lemonade_like.pool.loader import AUTOMATIC_CONTEXT, Loader, automatic_context, settings_for
+from lemonade_like.pool.resident import Resident
+from lemonade_like.settings import Settings
+from tests.support.fake_llama_server import FAKE_LLAMA_SERVER, write_scenario
+from tests.support.processes import is_running
+
+FAKE = FoundEngine((str(FAKE_LLAMA_SERVER),), "system", "explicit")
+OPTIONS = ModelOptions(ctx_size=2048, parallel=1, llamacpp_args="--threads 1")
+
+
+class NoFormats:
+    def prepare(self, gguf: Path) -> None:
+        raise AssertionError("a model that is no GPT-OSS needs no Harmony")
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        yield session
+
+
+class Bench:
+    """Loads a model whose file is a scenario of the fake engine."""
+
+    def __init__(self, folder: Path, session: aiohttp.ClientSession) -> None:
+        self.folder = folder
+        self.session = session
+
+    async def load(self, *, options: ModelOptions | None = None, props: Any = None, **settings: Any) -> Resident[None]:
+        path = write_scenario(self.folder / "a-model.gguf", props=props or {})
+        chosen = Settings(cache_dir=self.folder, **settings)
+        model = Model("a-model", path=path, options=options or ModelOptions())
+        registry = Registry([model], cache_dir=self.folder)
+        return await Loader(registry, chosen, self.session, NoFormats(), FAKE).load(model)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, session: aiohttp.ClientSession) -> Bench:
+    return Bench(tmp_path, session)
+
+
+@pytest.mark.parametrize(
+    "props",
+    [
+        {"default_generation_settings": None},
+        {"default_generation_settings": []},
+        {"default_generation_settings": {"n_ctx": "many"}},
+        {"default_generation_settings": {"n_ctx": 0}},
+    ],
+)
+async def test_an_engine_with_odd_props_has_the_context_that_was_asked_for(bench: Bench, props: Any) -> None:
+    resident = await bench.load(props=props, ctx_size=1000)
+    await resident.process.stop()
+    assert resident.context_length == 1000
+
+
+async def test_what_the_engine_says_of_its_context_holds(bench: Bench) -> None:
+    resident = await bench.load(props={"default_generation_settings": {"n_ctx": 768}}, ctx_size=1000)
+    await resident.process.stop()
+    assert resident.context_length == 768
+
+
+async def test_an_engine_that_nobody_gets_is_stopped(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    pids: list[int] = []
+
+    def fail(self: EngineProcess) -> int:
+        pids.append(self.pid)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(EngineProcess, "slot_context", fail)
+    with pytest.raises(ZeroDivisionError):
+        await bench.load()
+    assert [is_running(pid) for pid in pids] == [False]
+
+
+async def test_a_load_has_the_time_that_the_settings_give_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float | None] = []
+
+    async def start(*_: Any, load_timeout: float | None, **__: Any) -> EngineProcess:
+        asked.append(load_timeout)
+        raise EngineFailure("that is all")
+
+    monkeypatch.setattr(loader_module.EngineProcess, "start", start)
+    for seconds in (0, 30):
+        with pytest.raises(EngineFailure):
+            await bench.load(load_timeout=seconds)
+    assert asked == [None, 30]
+
+
+async def test_a_log_folder_that_cannot_be_written_is_said_to_the_client(bench: Bench) -> None:
+    (bench.folder / "logs").write_text("a file where a folder should be")
+    with pytest.raises(EngineFailure, match=r"log cannot be written to .*LEMONADE_LIKE_LOG_DIR"):
+        await bench.load()
+
+
+async def test_a_cache_that_cannot_be_written_is_said_to_the_client(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    (tmp_path / "models").write_text("a file where a folder should be")
+    settings = Settings(cache_dir=tmp_path)
+    registry = Registry.from_settings(settings)
+    with pytest.raises(EngineFailure, match=r"could not be unpacked into .*LEMONADE_LIKE_CACHE_DIR"):
+        await Loader(registry, settings, session, NoFormats(), FAKE).load(registry.find("tiny-gpt-oss"))
+
+
+async def test_a_models_own_options_reach_its_engine(bench: Bench) -> None:
+    resident = await bench.load(options=OPTIONS)
+    await resident.process.stop()
+    command = " ".join(resident.process.command)
+    assert "--ctx-size 2048 --parallel 1" in command
+    assert command.endswith("--threads 1")
+
+
+def test_what_the_user_has_set_goes_before_a_models_own_options() -> None:
+    model = Model("m", options=OPTIONS)
+    given = settings_for(model, Settings(ctx_size=0, parallel=4))
+    assert (given.ctx_size, given.parallel, given.llamacpp_args) == (0, 4, "--threads 1")
+    assert settings_for(model, Settings(llamacpp_args="")).llamacpp_args == ""
+    assert settings_for(model, Settings()).parallel == 1
+    assert settings_for(Model("m"), Settings()) == Settings()
+
+
+def test_the_automatic_context_is_bounded() -> None:
+    class Metadata:
+        context_length = 131_072
+
+    assert automatic_context(Metadata()) == AUTOMATIC_CONTEXT  # type: ignore[arg-type]
+    assert automatic_context(None) == 4096
