@@ -6,6 +6,7 @@ The night's run is ``HYPOTHESIS_PROFILE=nightly pytest -m nightly``.
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from lemonade_like.harmony import tokens
 from lemonade_like.harmony.conversation import Opening
-from lemonade_like.harmony.header import CHANNELS
+from lemonade_like.harmony.header import _CONTENT_TYPES, CHANNELS
 from tests.support.completions import (
     ORDINARY,
     Frame,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 _MARKERS = [tokens.spelling(token_id) for token_id in range(tokens.FIRST_SPECIAL, 200_020)]
 #: What a header is made of is said by its fields, in their own spelling; a field that a later one of the same header
 #: overrules (a second channel, a second recipient) is not shown.
-_HEADER_WORDS = "assistantanalysiscommentaryfinalto=functions.fpythonjsoncodeuserthoughts"
+_HEADER_WORDS = "assistantanalysiscommentaryfinalto=functions.fpythonjsoncodeuserthoughts" + "".join(_CONTENT_TYPES)
 _openings = st.none() | st.builds(Opening, st.sampled_from(CHANNELS), st.text(max_size=5))
 
 
@@ -54,13 +55,14 @@ def _check(parts: list[Part], opening: Opening | None, seed: int) -> None:
     assert [((h.role, h.channel, h.recipient, h.content_type), text) for h, text in whole.streamed if text] == said
 
     # No text disappears, and no control token shows that was one.
-    text = "".join(part for part in parts if isinstance(part, str)) + (opening.body if opening else "")
+    text = (opening.body if opening else "") + "".join(part if isinstance(part, str) else "\n" for part in parts)
+    overruled = "".join(re.findall(r"to=[\w.:-]*", text))
     shown: Counter[str] = Counter()
     for message in whole.messages:
         shown.update(message.content)
         shown.update("".join(field for field in _fields(message) if field))
     lost = Counter({one: n for one, n in (Counter(text) - shown).items() if not one.isspace()})
-    assert not lost - Counter(_HEADER_WORDS * len(parts))
+    assert not lost - Counter(_HEADER_WORDS * len(parts) + overruled)
     assert sum(map(_markers, (m.content for m in whole.messages))) <= _markers_at_most(parts, opening)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from lemonade_like.harmony import tokens
 from lemonade_like.models.bundled import bundled_model_path
-from lemonade_like.models.gguf import read_tokens
+from lemonade_like.models.gguf import GGUFError, read_tokens
 from lemonade_like.models.vocabulary import (
     FILE_NAME,
     RANKS,
@@ -55,6 +55,15 @@ def test_another_vocabulary_is_refused_although_the_file_is_there(model: Path, t
 
         with pytest.raises(VocabularyError, match="another vocabulary"):
             vocabulary_dir(other, tmp_path)
+
+
+def test_a_file_that_only_the_engine_can_read_is_taken_for_what_its_name_says(model: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "gpt-oss.gguf"
+    odd.write_bytes(b"something new")
+    with pytest.raises(GGUFError):
+        vocabulary_dir(odd, tmp_path)
+
+    assert vocabulary_dir(model, tmp_path) == vocabulary_dir(odd, tmp_path)
 
 
 def test_a_damaged_file_is_replaced(model: Path, tmp_path: Path) -> None:

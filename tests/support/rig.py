@@ -45,7 +45,7 @@ class Rig:
 
     def request(self, text: str = "Hello", **more: Any) -> TurnRequest:
         """A request with one user message."""
-        return TurnRequest(self.model, (ChatMessage("user", (TextPart(text),)),), **more)
+        return TurnRequest(self.model, more.pop("messages", (ChatMessage("user", (TextPart(text),)),)), **more)
 
 
 def content(events: Sequence[Event]) -> str:

@@ -66,8 +66,14 @@ async def test_the_system_message_says_what_the_request_asks_for(tmp_path: Path,
 
 async def test_a_chat_that_cannot_fit_is_refused_unread(tmp_path: Path, vocabulary: Path) -> None:
     async with fake_rig(tmp_path, vocabulary) as rig:
-        with pytest.raises(ContextLengthExceeded, match="at least 7812 tokens"):
+        with pytest.raises(ContextLengthExceeded, match="at least 7816 tokens"):
             await rig.ask("a" * 1_000_000)
+
+
+async def test_more_messages_than_the_context_has_room_for_are_refused_unread(tmp_path: Path, vocabulary: Path) -> None:
+    async with fake_rig(tmp_path, vocabulary) as rig:
+        with pytest.raises(ContextLengthExceeded, match="at least 8031 tokens"):
+            await rig.ask(messages=(message("user", "Hi"),) * 2_000)
 
 
 def test_what_takes_long_to_render_is_known_beforehand() -> None:

@@ -114,7 +114,7 @@ class HeaderText:
             recipient, content_type, rest = to or recipient, kind or content_type, rest + more
         if self.constrain is not None:
             _, to, kind, more = _read_section(self.constrain, None)
-            recipient, content_type, rest = to or recipient, f"<|constrain|>{kind or ''}", rest + more
+            recipient, content_type, rest = to or recipient, f"<|constrain|>{kind or content_type or ''}", rest + more
         return Header(role or "assistant", channel, recipient, content_type), rest
 
 

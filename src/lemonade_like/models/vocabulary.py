@@ -11,7 +11,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from lemonade_like.models.files import written_at_once
-from lemonade_like.models.gguf import read_tokens
+from lemonade_like.models.gguf import GGUFError, read_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +83,13 @@ def vocabulary_dir(gguf_path: Path, cache_dir: Path) -> Path:
     """
     folder = cache_dir / "vocabulary"
     target = folder / FILE_NAME
-    tokens = read_tokens(gguf_path)
+    try:
+        tokens = read_tokens(gguf_path)
+    except GGUFError:
+        if _is_whole(target):
+            # Whether it is a model at all, the engine says, which may read files that we cannot.
+            return folder
+        raise
     if any(tokens[at : at + 1] != [spelled] for at, spelled in _CONTROL_TOKENS.items()):
         raise _other_vocabulary(gguf_path, "its control tokens are others")
     if _is_whole(target):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,8 @@ async def harmony_preview(
     day = request.current_date or next((turn.current_date for turn in recalled.values()), today.isoformat())
     chosen = plan(request, default_effort=default_effort, current_date=day)
     prompt = await render(request, chosen, renderer, recalled)
-    return RenderedPrompt(renderer.encoder.decode(prompt.ids), prompt.ids, True, tokens.STOP_IDS)
+    text = await asyncio.to_thread(renderer.encoder.decode, prompt.ids)
+    return RenderedPrompt(text, prompt.ids, True, tokens.STOP_IDS)
 
 
 async def jinja_preview(request: TurnRequest, lease: Lease[HarmonyFormat]) -> RenderedPrompt:

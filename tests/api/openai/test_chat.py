@@ -246,3 +246,13 @@ async def test_no_json_is_the_servers_fault(body: Any) -> None:
         error = answer.json()["error"]
         assert error["message"]
         assert error["type"] == "invalid_request_error"
+
+
+async def test_a_chat_of_many_messages_is_read_all_the_same() -> None:
+    turns = ScriptedTurns(HELLO)
+    async with client_of(scripted_app(scripted_services(turns))) as client:
+        many = await client.post(PATH, json={**CHAT, "messages": MESSAGES * 2_000})
+        wrong = await client.post(PATH, json={**CHAT, "messages": [*MESSAGES * 2_000, {"role": "nobody"}]})
+
+    assert (many.status_code, len(turns.requests[0].messages)) == (200, 2_000)
+    assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "messages[2000].role")

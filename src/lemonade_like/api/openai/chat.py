@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import replace
 
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from lemonade_like.api.body import read_json_object
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.openai.choices import side_by_side, turn_requests
+from lemonade_like.api.openai.intake import read_chat
 from lemonade_like.api.openai.schema import ChatCompletionRequest
-from lemonade_like.api.openai.turn import turn_request
 from lemonade_like.api.openai.writer import AnswerFold, AnswerHeader, ChunkWriter
 from lemonade_like.api.openapi import json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.sse import EventStream
-from lemonade_like.api.validation import validated
 
 router = APIRouter(tags=["chat"])
 
@@ -30,8 +27,7 @@ router = APIRouter(tags=["chat"])
 )
 async def create_chat_completion(request: Request) -> Response:
     """Answer a conversation with one assistant message, whole or as a stream of chunks."""
-    body = validated(ChatCompletionRequest, await read_json_object(request))
-    wanted = replace(turn_request(body), owner=getattr(request.state, "owner", ""))
+    body, wanted = await read_chat(request)
     note(request.scope, model=wanted.model, stream=bool(body.stream))
     rooms = services(request)
     header = AnswerHeader(model=wanted.model, system_fingerprint=f"lemonade-like-{rooms.version}")

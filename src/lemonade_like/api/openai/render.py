@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from lemonade_like.api.body import read_json_object
+from lemonade_like.api.openai.intake import read_chat
 from lemonade_like.api.openai.schema import ChatCompletionRequest
-from lemonade_like.api.openai.turn import turn_request
 from lemonade_like.api.openapi import json_body
 from lemonade_like.api.services import note, services
-from lemonade_like.api.validation import validated
 
 router = APIRouter(tags=["chat"])
 
@@ -29,8 +26,7 @@ async def render_chat_completion(request: Request) -> Response:
 
     Takes the body of a chat completion, and generates nothing. ``tokens`` are what is sent; the text is for people.
     """
-    body = validated(ChatCompletionRequest, await read_json_object(request))
-    wanted = replace(turn_request(body), owner=getattr(request.state, "owner", ""))
+    _, wanted = await read_chat(request)
     note(request.scope, model=wanted.model)
     prompt = await services(request).turns.render(wanted)
     note(request.scope, prompt=len(prompt.ids))
