@@ -43,3 +43,13 @@ def test_the_curl_line_is_answered_with_reasoning(server: str) -> None:
     assert message["reasoning_content"]
     assert "4" in message["content"]
     assert json.loads(body)["model"] == "tiny-gpt-oss"
+
+
+def test_the_python_example_builds_and_parses() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", _block("python", "PromptBuilder")], capture_output=True, text=True, check=False
+    )
+
+    assert run.returncode == 0, run.stderr
+    assert "Reasoning: high" in run.stdout
+    assert run.stdout.splitlines()[-1] == "Easy. 4"
