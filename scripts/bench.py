@@ -31,11 +31,11 @@ from scripts.benchmark.measure import (
 from scripts.benchmark.micro import micro_rows
 from scripts.benchmark.servers import BenchError, Engine, running_generator, running_server
 
+from lemonade_like.configuration import load_settings
 from lemonade_like.errors import ServerError
 from lemonade_like.harmony.encoding import HarmonyEncoding
 from lemonade_like.models.bundled import BUNDLED_MODEL, bundled_model_path
 from lemonade_like.models.vocabulary import vocabulary_dir
-from lemonade_like.settings import load_settings
 
 #: What a prompt needs beside the tokens that are generated.
 _PROMPT_ROOM = 1_024

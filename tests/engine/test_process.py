@@ -196,7 +196,7 @@ async def test_several_may_stop_an_engine_at_once_and_again(start_fake: StartFak
 
 async def test_what_the_engine_has_started_is_killed_with_it(tmp_path: Path, session: aiohttp.ClientSession) -> None:
     wrapper = tmp_path / "wrapper"
-    wrapper.write_text(f'#!/bin/sh\n{FAKE_LLAMA_SERVER} "$@" &\necho "child $!"\nwait\n')
+    wrapper.write_text(f'#!/bin/sh\n"{FAKE_LLAMA_SERVER}" "$@" &\necho "child $!"\nwait\n')
     wrapper.chmod(0o755)
     engine = await EngineProcess.start(
         spec_for(write_scenario(tmp_path / "s.json"), (str(wrapper),)), log_dir=tmp_path, session=session
