@@ -7,20 +7,9 @@ from typing import Any
 import pytest
 
 from lemonade_like import GenerationError, PromptBuilder, generate, stream
+from tests.support.tools import WEATHER
 
 ASK: dict[str, Any] = {"prompt": "What is 2+2?", "temperature": 0}
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Get the current weather in a city.",
-        "parameters": {
-            "type": "object",
-            "properties": {"location": {"type": "string", "description": "The city."}},
-            "required": ["location"],
-        },
-    },
-}
 
 
 def test_a_stream_comes_to_the_same_result_as_a_whole_answer(server: str) -> None:

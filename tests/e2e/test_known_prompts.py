@@ -9,6 +9,7 @@ from scripts.tiny_gpt_oss.corpus import KNOWN, MISBEHAVIOURS, KnownPrompt
 
 from tests.support.answers import Answer, streamed, whole
 from tests.support.completions import parts_of
+from tests.support.tools import WEATHER
 
 if TYPE_CHECKING:
     import openai
@@ -40,19 +41,6 @@ MENDED = {
     "stray-constrain": Answer("A token goes astray.", "Before  and after."),
     "two-answers": Answer("I answer twice.", "The first answer.\nThe second answer."),
     "only-reasoning": Answer("I think, and I never answer."),
-}
-
-_WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Get the current weather in a city.",
-        "parameters": {
-            "type": "object",
-            "properties": {"location": {"type": "string", "description": "The city."}},
-            "required": ["location"],
-        },
-    },
 }
 
 
@@ -123,7 +111,7 @@ def test_nothing_of_a_malformed_answer_is_lost(client: openai.OpenAI, prompt: Kn
     expected = MENDED[prompt.name.removeprefix("misbehave-")]
     expected.finish_reason = "tool_calls" if expected.calls else "stop"
 
-    assert _both(client, {**_request(prompt), "tools": [_WEATHER]}) == expected
+    assert _both(client, {**_request(prompt), "tools": [WEATHER]}) == expected
 
 
 def test_an_endless_answer_is_cut_at_max_tokens(client: openai.OpenAI) -> None:

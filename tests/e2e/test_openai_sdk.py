@@ -12,25 +12,14 @@ import psutil
 import pytest
 
 from tests.support.answers import Collector, streamed, whole
+from tests.support.tools import WEATHER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
+    from openai.types.chat import ChatCompletionMessageParam
 
 TINY = "tiny-gpt-oss"
-WEATHER: ChatCompletionToolParam = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Get the current weather in a city.",
-        "parameters": {
-            "type": "object",
-            "properties": {"location": {"type": "string", "description": "The city."}},
-            "required": ["location"],
-        },
-    },
-}
 
 
 def _ask(text: str) -> list[ChatCompletionMessageParam]:
