@@ -7,13 +7,15 @@
     │   └── ContextLengthExceeded   400  context_length_exceeded
     ├── ModelNotFound               404  model_not_found
     ├── Unauthorized                401  invalid_api_key
+    ├── QueueFull                   429  queue_full: too many wait already
     ├── HarmonyUnavailable          500  harmony_unavailable: Harmony was asked for and cannot be had
     └── EngineFailure               500  the engine could not load the model, or died
         ├── EngineNotFound          500  there is no engine to run
         └── EngineUnavailable       503  the engine is shutting down
+            └── ShuttingDown        503  shutting_down: the server is, and takes no new turns
 
 Every wire format writes the same four facts: message, type, param, code. A message says what happened, why, and what
-to do.
+to do. Where it helps to come back later, ``retry_after`` says after how many seconds; HTTP has a header for it.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ class ServerError(Exception):
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     default_code: ClassVar[str | None] = None
+    retry_after: int | None = None
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -64,6 +67,18 @@ class Unauthorized(ServerError):
     default_code = "invalid_api_key"
 
 
+class QueueFull(ServerError):
+    """As many turns wait as may wait; ``retry_after`` is in how many seconds a place is likely to be free."""
+
+    status = 429
+    type = "rate_limit_error"
+    default_code = "queue_full"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class HarmonyUnavailable(ServerError):
     """openai-harmony is missing, or its vocabulary cannot be loaded; the message says how to mend it."""
 
@@ -91,3 +106,10 @@ class EngineUnavailable(EngineFailure):
 
     status = 503
     default_code = "engine_unavailable"
+
+
+class ShuttingDown(EngineUnavailable):
+    """The server has been told to stop. Where another takes its place, it is soon there."""
+
+    default_code = "shutting_down"
+    retry_after = 5
