@@ -448,7 +448,7 @@ class _First:
 
 def back_off(failures: int) -> float:
     """Return the seconds before the next start, after so many failures in a row."""
-    return 0.0 if failures <= 1 else min(LONGEST_BACK_OFF, 2.0 ** (failures - 2))
+    return 0.0 if failures <= 1 else min(LONGEST_BACK_OFF, 2.0 ** min(failures - 2, 10))
 
 
 def _count_failure(model: ModelState, what: str, now: float) -> None:
