@@ -388,7 +388,8 @@ class Scheduler:
     def _in_line(self, model: ModelState, before: int | None) -> int:
         if model.leaving is not None:
             before = model.leaving.cutoff if before is None else min(before, model.leaving.cutoff)
-        return model.queue.count(before)
+        calls = sum(before is None or place.number < before for place in model.calls)
+        return model.queue.count(before) + calls
 
     def _load(self, model: ModelState, now: float, actions: list[Action], warning: str = "") -> None:
         model.stage, model.since, model.why = "loading", now, ""
@@ -419,8 +420,7 @@ class Scheduler:
         if model.running or model.stage not in ("loading", "ready"):
             return
         if (leaving := model.leaving) is not None:
-            calls = any(place.number < leaving.cutoff for place in model.calls)
-            if not calls and not self._in_line(model, None):
+            if not self._in_line(model, None):
                 self._stop(model, leaving.why, actions)
         elif self._may_idle_out(model) and now - model.last_used >= self._rules.idle_timeout:
             self._stop(model, f"unloading {model.name}, idle for {now - model.last_used:.0f} s", actions)
