@@ -207,6 +207,22 @@ def test_a_dead_engines_memory_is_kept_for_the_turns_that_it_had(world: World) -
     assert world.served == [turn, waits]
 
 
+def test_what_was_to_go_is_forgotten_with_the_turns_that_held_it(world: World) -> None:
+    turn = world.arrive("a")
+    world.settle()
+    world.unload("a")
+    world.crash("a")
+    late = world.arrive("a")
+    assert world.doing == {"a": "survey"}
+    world.leave(turn)
+    world.finish("a")
+    # It was looked into for the turn that has left, with the options that it ran with.
+    assert world.doing == {"a": "survey"}
+    world.settle()
+    assert world.served == [turn, late]
+    assert world.stops == []
+
+
 def test_the_back_off_doubles_up_to_a_minute() -> None:
     assert [back_off(failures) for failures in range(1, 10)] == [0, 1, 2, 4, 8, 16, 32, 60, 60]
     assert back_off(5000) == LONGEST_BACK_OFF

@@ -130,7 +130,8 @@ class World:
         assert model in self.ready or self.doing.get(model) == "load"
         if action.why != "on request":
             assert model not in self.pinned, "a pinned engine was stopped"
-            line = [place for place in self.waiting if place.model == model]
+            closed = self.scheduler.state(model).leaving
+            line = [place for place in self.waiting if place.model == model and closed is None]
             assert all(place.number >= self.ready[model] for place in line), "it went before it had served its line"
         self.ready.pop(model, None)
         self.doing[model] = "stop"

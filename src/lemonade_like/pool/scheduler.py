@@ -303,15 +303,15 @@ class Scheduler:
         return min(times, default=None)
 
     def _ask_for(self, model: ModelState, now: float, actions: list[Action]) -> None:
+        if model.stage == "wanted" and not (model.asked_for and (model.running or model.leaving is None)):
+            # Nobody wants it any more, or not as it was surveyed: that was for turns which have left.
+            model.stage = "cold"
         if model.stage == "cold" and model.asked_for and now >= model.retry_at:
             model.stage, model.since = "surveying", now
+            model.why, model.evicted = "", []
             if not model.running:
                 model.leaving = None
-            model.why, model.evicted = "", []
             actions.append(Survey(model.name))
-        elif model.stage == "wanted" and not model.asked_for:
-            # Nothing has begun yet, and nobody wants it any more.
-            model.stage = "cold"
 
     def _assign_memory(self, now: float, actions: list[Action]) -> None:
         self._closing = {}
