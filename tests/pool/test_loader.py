@@ -128,12 +128,10 @@ async def test_a_models_own_options_reach_its_engine(bench: Bench) -> None:
     assert command.endswith("--threads 1")
 
 
-def test_what_the_user_has_set_goes_before_a_models_own_options() -> None:
-    model = Model("m", options=OPTIONS)
-    given = settings_for(model, Settings(ctx_size=0, parallel=4), LoadOptions())
-    assert (given.ctx_size, given.parallel, given.llamacpp_args) == (0, 4, "--threads 1")
-    assert settings_for(model, Settings(llamacpp_args=""), LoadOptions()).llamacpp_args == ""
-    assert settings_for(model, Settings(), LoadOptions()).parallel == 1
+def test_a_models_own_options_go_before_the_servers() -> None:
+    model = Model("m", options=ModelOptions(ctx_size=2048, parallel=1, llamacpp_backend="cuda", pinned=True))
+    given = settings_for(model, Settings(ctx_size=0, parallel=4, llamacpp_args="-v"), LoadOptions())
+    assert (given.ctx_size, given.parallel, given.llamacpp_args, given.backend) == (2048, 1, "-v", "cuda")
     assert settings_for(Model("m"), Settings(), LoadOptions()) == Settings()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from lemonade_like.engine.find import find_engine
 from lemonade_like.engine.process import EngineProcess
@@ -209,16 +209,18 @@ def automatic_context(metadata: GGUFMetadata | None) -> int:
 
 
 def settings_for(model: Model, settings: Settings, options: LoadOptions) -> Settings:
-    """Return the settings for one load: its ``options``, else what the user has set, else the model's own options, else
-    defaults. A backend that is asked for is found where such are installed, and not by the user's path."""
-    own = model.options.model_dump(exclude_none=True)
-    update = {name: value for name, value in own.items() if name not in settings.model_fields_set}
-    if options.ctx_size is not None:
-        update["ctx_size"] = options.ctx_size
-    if options.llamacpp_args is not None:
-        update["llamacpp_args"] = options.llamacpp_args
-    if options.llamacpp_backend is not None and options.llamacpp_backend != settings.backend:
-        update.update(backend=options.llamacpp_backend, llama_server=None)
+    """Return the settings for one load: what its ``options`` say, else the model's own, else the server's. A backend
+    that is asked for is looked for where such are installed, and not at the user's path."""
+    own = model.options
+    asked = {
+        "ctx_size": own.ctx_size if options.ctx_size is None else options.ctx_size,
+        "parallel": own.parallel,
+        "llamacpp_args": own.llamacpp_args if options.llamacpp_args is None else options.llamacpp_args,
+    }
+    update: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    backend = options.llamacpp_backend or own.llamacpp_backend
+    if backend is not None and backend != settings.backend:
+        update |= {"backend": backend, "llama_server": None}
     return settings.model_copy(update=update)
 
 

@@ -71,6 +71,8 @@ class _Engine(Generic[FormatT]):
 
     options: LoadOptions = field(default_factory=LoadOptions)
     next_options: LoadOptions | None = None
+    #: Whether it was asked for in so many words that the model stays; ``None`` is as its own options say.
+    pinned: bool | None = None
     survey: Surveyed[FormatT] | None = None
     resident: Resident[FormatT] | None = None
     load: asyncio.Task[None] | None = None
@@ -210,6 +212,7 @@ class Pool(Generic[FormatT]):
             found = await self._loader.survey(model, options)
             self._reload_with(known, options, found)
         if pinned is not None:
+            self._engine(known).pinned = pinned
             self._scheduler.pin(known, pinned)
         was_ready = self._resident(known) is not None
         place = self._arrive(known, "", turn=False)
@@ -234,6 +237,7 @@ class Pool(Generic[FormatT]):
         names = list(self._engines) if name is None else [self._registry.resolve(name)]
         going = [each for each in names if self._scheduler.state(each).stage in ("loading", "ready", "stopping")]
         for each in going:
+            self._engines[each].pinned = None
             self._scheduler.pin(each, False)
             self._scheduler.unload(each, f"unloading {each} on request")
             self._engines[each].gone.clear()
@@ -358,6 +362,7 @@ class Pool(Generic[FormatT]):
             self._load_failed(name, error)
             return
         self._memory[found.spec.backend] = found.memory
+        self._scheduler.pin(name, bool(model.options.pinned) if engine.pinned is None else engine.pinned)
         self._scheduler.surveyed(name, found.bytes, found.spec.parallel)
         self._step()
 
@@ -393,6 +398,9 @@ class Pool(Generic[FormatT]):
         engine.gone.set()
         for action in self._scheduler.failed(name, error, self._clock()):
             self._do(action)
+        # Anybody can ask for a model that is not there, by ever new names.
+        if self._scheduler.forget(name):
+            del self._engines[name]
         self._step()
 
     async def _stop(self, action: Stop, engine: _Engine[FormatT], resident: Resident[FormatT] | None) -> None:

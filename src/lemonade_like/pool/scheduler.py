@@ -241,6 +241,21 @@ class Scheduler:
         if model.stage in ("loading", "ready") or model.held:
             model.leaving = _Leaving(self._next_number, why)
 
+    def forget(self, name: str) -> bool:
+        """Drop what is known of a model that never ran and nobody wants; tell whether it was so."""
+        model = self.state(name)
+        if (
+            model.stage != "cold"
+            or model.asked_for
+            or model.running
+            or model.pinned
+            or model.failures
+            or model.last_used
+        ):
+            return False
+        del self._models[name]
+        return True
+
     def surveyed(self, name: str, size: int, slots: int) -> None:
         """Take in what loading takes: bytes of memory, and how many turns the engine will run at once."""
         model = self.state(name)
