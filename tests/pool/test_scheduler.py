@@ -18,7 +18,8 @@ from hypothesis.stateful import (
 
 from lemonade_like.errors import EngineFailure, EngineUnavailable, NotEnoughMemory, QueueFull
 from lemonade_like.pool.eviction import Limits
-from lemonade_like.pool.scheduler import LONGEST_BACK_OFF, Place, Rules, back_off
+from lemonade_like.pool.scheduler import Rules
+from lemonade_like.pool.state import LONGEST_BACK_OFF, Place, back_off
 from tests.support.scheduled import GB, World
 
 ONE_AT_A_TIME = Limits(budget=5 * GB, strict=True)

@@ -6,8 +6,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from lemonade_like.errors import ServerError
+from lemonade_like.pool.actions import Action, Admit, Load, Refuse, Resume, Stop, Survey
 from lemonade_like.pool.eviction import Limits
-from lemonade_like.pool.scheduler import Action, Admit, Load, Place, Refuse, Resume, Rules, Scheduler, Stop, Survey
+from lemonade_like.pool.scheduler import Rules, Scheduler
+from lemonade_like.pool.state import Place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,12 +16,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Generic
 
 from lemonade_like.errors import ServerError, ShuttingDown
+from lemonade_like.pool.actions import Admit, Load, Refuse, Resume, Stop, Survey
 from lemonade_like.pool.eviction import Limits
 from lemonade_like.pool.footprint import resident_bytes
 from lemonade_like.pool.lease import Lease, Ticket, Waiting
 from lemonade_like.pool.loader import LoadOptions
 from lemonade_like.pool.resident import FormatT, Resident
-from lemonade_like.pool.scheduler import Admit, Load, Place, Refuse, Resume, Rules, Scheduler, Stop, Survey
+from lemonade_like.pool.scheduler import Rules, Scheduler
 from lemonade_like.pool.status import Crash, ModelStatus, describe, describe_stage
 
 if TYPE_CHECKING:
@@ -29,11 +30,12 @@ if TYPE_CHECKING:
 
     from lemonade_like.engine.client import EngineConnectionLost
     from lemonade_like.models.registry import Registry
+    from lemonade_like.pool.actions import Action
     from lemonade_like.pool.footprint import MachineMemory
     from lemonade_like.pool.loader import Loader
     from lemonade_like.pool.loader import Survey as Surveyed
     from lemonade_like.pool.resident import LoadedModel
-    from lemonade_like.pool.scheduler import Action
+    from lemonade_like.pool.state import Place
     from lemonade_like.settings import Settings
 
 _logger = logging.getLogger("lemonade_like.pool")
