@@ -12,8 +12,9 @@ import pytest
 from lemonade_like.errors import EngineFailure, ModelNotFound, NotEnoughMemory, QueueFull
 from lemonade_like.models.registry import Model, ModelOptions, Registry
 from lemonade_like.pool.lease import Waiting
+from lemonade_like.pool.limits import PoolLimits
 from lemonade_like.pool.loader import LoadOptions
-from lemonade_like.pool.pool import Pool, PoolLimits
+from lemonade_like.pool.pool import Pool
 from lemonade_like.pool.scheduler import Rules
 from tests.support.pools import GIGABYTE, Clock, RecordingLoader, borrow, recorded_pool
 
@@ -233,7 +234,7 @@ async def test_a_pin_holds_against_others_until_it_is_taken_off(loader: Recordin
 async def test_a_model_may_be_saved_as_pinned(loader: RecordingLoader) -> None:
     async with recorded_pool(loader, names=()) as pool:
         model = Model("m", path=pool._registry._cache_dir, options=ModelOptions(pinned=True))
-        pool._registry = Registry([model], cache_dir=pool._registry._cache_dir)
+        pool._registry = pool._engines._registry = Registry([model], cache_dir=pool._registry._cache_dir)
         await borrow(pool)
         assert [status.pinned for status in await pool.status()] == [True]
         await pool.load("m", pinned=False)
@@ -263,4 +264,4 @@ async def test_a_name_that_leads_to_nothing_leaves_nothing(
         for number in range(3):
             with pytest.raises(ModelNotFound):
                 await borrow(pool, f"somebody/model-{number}")
-        assert (pool._engines, pool._scheduler.states(), pool._tickets) == ({}, [], {})
+        assert (pool._engines.by_name, pool._scheduler.states(), pool._tickets) == ({}, [], {})

@@ -146,7 +146,7 @@ class Scheduler:
         model.stage, model.since, model.last_used, model.ready_number = "ready", now, now, self._next_number
         model.why = ""
 
-    def failed(self, name: str, error: ServerError, now: float) -> list[Action]:
+    def failed(self, name: str, error: ServerError, now: float) -> list[Refuse]:
         """Take in that the model could not be loaded; all who wait for it are told why."""
         model = self.state(name)
         if model.stage == "loading":
@@ -323,7 +323,7 @@ class Scheduler:
         idle = model.stage == "ready" and not model.running and not model.asked_for
         return bool(self._rules.idle_timeout) and idle and not model.pinned
 
-    def _give_up(self, model: ModelState, error: ServerError) -> list[Action]:
+    def _give_up(self, model: ModelState, error: ServerError) -> list[Refuse]:
         told: Iterable[Place] = [*model.recovering, *model.calls, *model.queue]
         model.stage, model.leaving = "cold", None
         model.recovering.clear()
