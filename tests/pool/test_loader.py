@@ -12,9 +12,11 @@ import pytest
 from lemonade_like.engine.find import FoundEngine
 from lemonade_like.engine.process import EngineProcess
 from lemonade_like.errors import EngineFailure
+from lemonade_like.models import estimate, facts
 from lemonade_like.models.registry import Model, ModelOptions, Registry
 from lemonade_like.pool import loader as loader_module
-from lemonade_like.pool.loader import AUTOMATIC_CONTEXT, Loader, LoadOptions, automatic_context, settings_for
+from lemonade_like.pool.loader import Loader, LoadOptions, Survey, settings_for
+from lemonade_like.pool.memory import MachineMemory
 from lemonade_like.pool.resident import Resident
 from lemonade_like.settings import Settings
 from tests.support.fake_llama_server import FAKE_LLAMA_SERVER, write_scenario
@@ -142,9 +144,23 @@ def test_what_a_request_asks_for_goes_before_all() -> None:
     assert (given.backend, given.llama_server) == ("vulkan", None)
 
 
-def test_the_automatic_context_is_bounded() -> None:
-    class Metadata:
-        context_length = 131_072
+async def test_the_context_and_the_estimate_come_from_the_file_and_the_memory(
+    tiny_model: Path, tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    async def survey(total: int, **settings: Any) -> Survey[None]:
+        registry = Registry([model], cache_dir=tmp_path)
+        memory = MachineMemory(total, total)
+        loader = Loader(registry, Settings(harmony="never", **settings), session, NoFormats(), FAKE, lambda _: memory)
+        return await loader.survey(model)
 
-    assert automatic_context(Metadata()) == AUTOMATIC_CONTEXT  # type: ignore[arg-type]
-    assert automatic_context(None) == 4096
+    model = Model("tiny", path=tiny_model)
+    known = facts.of(tiny_model)
+    roomy = await survey(10**12)
+    less = roomy.bytes - 1_000_000
+    # Of a small machine, a tenth is left to others.
+    tight, budgeted = await survey(less * 10 // 9), await survey(10**12, memory_budget=less / 1e9)
+    assert roomy.context_length == min(known.context_length, estimate.AUTOMATIC_CONTEXT)
+    assert roomy.context_length > tight.context_length == budgeted.context_length
+    for found in (roomy, tight, budgeted):
+        assert found.bytes == estimate.memory(known, found.context_length * 4, 4).total
+        assert found.spec.ctx_size == found.context_length * 4

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from lemonade_like.engine.spec import EngineSpec
 from lemonade_like.models.registry import Model, Registry
 from lemonade_like.observe.context import request_id_var
-from lemonade_like.pool.footprint import MachineMemory
 from lemonade_like.pool.limits import PoolLimits
 from lemonade_like.pool.loader import LoadOptions, Survey
+from lemonade_like.pool.memory import MachineMemory
 from lemonade_like.pool.pool import Pool
 from lemonade_like.pool.resident import Resident
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic
 from lemonade_like.errors import ServerError
 from lemonade_like.pool.actions import Load, Stop, Survey
 from lemonade_like.pool.eviction import Limits
-from lemonade_like.pool.footprint import resident_bytes
 from lemonade_like.pool.loader import LoadOptions
+from lemonade_like.pool.memory import resident_bytes
 from lemonade_like.pool.resident import FormatT, Resident
 from lemonade_like.pool.scheduler import Scheduler
 from lemonade_like.pool.status import Crash, ModelStatus, describe
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from lemonade_like.models.registry import Registry
     from lemonade_like.pool.actions import Refuse
-    from lemonade_like.pool.footprint import MachineMemory
     from lemonade_like.pool.limits import PoolLimits
     from lemonade_like.pool.loader import Loader
     from lemonade_like.pool.loader import Survey as Surveyed
+    from lemonade_like.pool.memory import MachineMemory
 
 _logger = logging.getLogger("lemonade_like.pool")
 
