@@ -20,15 +20,11 @@ from lemonade_like.pool.memory import MachineMemory
 from lemonade_like.pool.resident import Resident
 from lemonade_like.settings import Settings
 from tests.support.fake_llama_server import FAKE_LLAMA_SERVER, write_scenario
+from tests.support.pools import NoFormats
 from tests.support.processes import is_running
 
 FAKE = FoundEngine((str(FAKE_LLAMA_SERVER),), "system", "explicit")
 OPTIONS = ModelOptions(ctx_size=2048, parallel=1, llamacpp_args="--threads 1")
-
-
-class NoFormats:
-    def prepare(self, gguf: Path) -> None:
-        raise AssertionError("a model that is no GPT-OSS needs no Harmony")
 
 
 @pytest.fixture

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 _PIDS = count(10**9)
 
 
+class NoFormats:
+    """For models that are no GPT-OSS."""
+
+    def prepare(self, gguf: Path) -> None:
+        raise AssertionError("a model that is no GPT-OSS needs no Harmony")
+
+
 class FakeEngine:
     """As much of an ``EngineProcess`` as the pool knows of."""
 
