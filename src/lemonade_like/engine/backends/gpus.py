@@ -77,7 +77,7 @@ def _from_nvidia_smi(probe: Probe) -> list[Gpu]:
 
 
 def _mebibytes(text: str) -> int | None:
-    return int(text) * _MIB if text.isdigit() else None
+    return int(text) * _MIB if text.isdecimal() else None
 
 
 def _from_nvidia_driver(probe: Probe) -> list[Gpu]:

@@ -119,7 +119,7 @@ def known_latest(folder: Path) -> str | None:
 
 def is_newer(tag: str, than: str) -> bool:
     """Return whether one release is newer than another; builds are numbered, of others only equality is known."""
-    numbers = [int(name[1:]) if name[:1] == "b" and name[1:].isdigit() else None for name in (tag, than)]
+    numbers = [int(name[1:]) if name[:1] == "b" and name[1:].isdecimal() else None for name in (tag, than)]
     if numbers[0] is None or numbers[1] is None:
         return tag != than
     return numbers[0] > numbers[1]

@@ -94,6 +94,6 @@ def _limits(probe: Probe) -> Iterator[tuple[int, int]]:
 def _statistic(probe: Probe, path: str, name: str) -> int:
     for line in (probe.read(path) or "").splitlines():
         key, _, value = line.partition(" ")
-        if key == name and value.isdigit():
+        if key == name and value.isdecimal():
             return int(value)
     return 0

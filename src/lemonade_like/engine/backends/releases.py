@@ -228,4 +228,4 @@ def _read_asset(asset: dict[str, Any]) -> Asset:
 
 def _until(response: httpx.Response) -> str:
     reset = response.headers.get("x-ratelimit-reset", "")
-    return f" until {time.strftime('%H:%M', time.localtime(int(reset)))}" if reset.isdigit() else ""
+    return f" until {time.strftime('%H:%M', time.localtime(int(reset)))}" if reset.isdecimal() else ""

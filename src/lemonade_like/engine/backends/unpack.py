@@ -7,6 +7,7 @@ itself. Links are made when all files are there, so that nothing is ever written
 
 from __future__ import annotations
 
+import errno
 import lzma
 import os
 import shutil
@@ -29,6 +30,18 @@ LARGEST: Final = 12 << 30
 _MOST_ENTRIES: Final = 50_000
 _CHUNK: Final = 1 << 20
 _LONGEST_LINK: Final = 4096
+#: NotImplementedError is a zip's compression that nobody uses; RuntimeError is an encrypted one.
+_DAMAGED: Final = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+)
 
 
 @dataclass(frozen=True)
@@ -50,17 +63,19 @@ def unpack(archive: Path, folder: Path, *, largest: int = LARGEST) -> None:
     try:
         with _entries(archive) as entries:
             _write(entries, folder, archive.name, largest)
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        zlib.error,
-        lzma.LZMAError,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
-        # RuntimeError is zipfile's for an encrypted archive.
-        raise BackendError(f"{archive.name} cannot be unpacked: {error}.") from error
+    except _DAMAGED as error:
+        raise _damaged(archive, error) from error
+    except OSError as error:
+        # What a decompressor raises has no number, and a damaged index points before the file's beginning: EINVAL.
+        # Everything else is the disk's.
+        if error.errno not in (None, errno.EINVAL):
+            raise
+        raise _damaged(archive, error) from error
+
+
+def _damaged(archive: Path, error: Exception) -> BackendError:
+    reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(":.")
+    return BackendError(f"{archive.name} cannot be unpacked: {reason}.\nNothing was installed.")
 
 
 def _write(entries: Iterable[_Entry], folder: Path, archive: str, largest: int) -> None:
@@ -107,7 +122,7 @@ def _copy(content: IO[bytes], path: Path, left: int, archive: str) -> int:
 
 def _make_links(links: list[tuple[Path, str]], folder: Path, archive: str) -> None:
     for path, target in links:
-        if target.startswith("/") or "\\" in target or ":" in target or not target.isprintable():
+        if not target or target.startswith("/") or "\\" in target or ":" in target or not target.isprintable():
             raise _unsafe(archive, f"it has a link to {target!r}")
         try:
             path.symlink_to(target)
@@ -118,12 +133,15 @@ def _make_links(links: list[tuple[Path, str]], folder: Path, archive: str) -> No
     # Only now: where a link leads depends on the other links.
     inside = os.path.realpath(folder)
     for path, target in links:
-        try:
-            leads_to = os.path.realpath(path)
-        except OSError as error:
-            raise _unsafe(archive, f"it has a link to {target!r}: {error}") from None
-        if os.path.commonpath([inside, leads_to]) != inside or leads_to == os.path.abspath(path):  # noqa: PTH100
+        leads_to = os.path.realpath(path)
+        if os.path.commonpath([inside, leads_to]) != inside:
             raise _unsafe(archive, f"it has a link to {target!r}")
+        try:
+            path.stat()
+        except FileNotFoundError:
+            continue  # leads nowhere, and does no harm there
+        except OSError as error:
+            raise _unsafe(archive, f"it has a link to {target!r}: {error.strerror}") from None
 
 
 def _unsafe(archive: str, reason: str) -> BackendError:
@@ -165,6 +183,8 @@ def _from_zip(zipped: zipfile.ZipFile, archive: str) -> Iterator[_Entry]:
     for info in zipped.infolist():
         mode = info.external_attr >> 16
         kind = stat.S_IFMT(mode)
+        if not info.filename:
+            raise _unsafe(archive, "it has an entry without a name")
         if info.is_dir():
             yield _Entry(info.filename, True, True, None)
         elif kind == stat.S_IFLNK:
