@@ -8,16 +8,20 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import date
 from functools import cache, partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
 from fastapi import FastAPI
+from huggingface_hub import constants
 
 from lemonade_like.access.keys import ApiKeys, KeyGate
 from lemonade_like.api.errors import UnexpectedErrors, error_response, install_error_handlers
 from lemonade_like.api.openapi import install_body_definitions
 from lemonade_like.api.routes import endpoint_paths, install_routes
 from lemonade_like.api.services import Services
+from lemonade_like.engine.backends.report import Reporter
+from lemonade_like.engine.backends.states import Engines
 from lemonade_like.models.registry import Registry
 from lemonade_like.models.vocabulary import vocabulary_dir
 from lemonade_like.observe.requests import RequestLog
@@ -54,6 +58,9 @@ async def open_services(
             turns=Turns(pool, _turn_options(settings)),
             pool=pool,
             catalogue=registry,
+            system=Reporter(
+                Engines(settings.llama_server, settings.backend, settings.backends_dir), Path(constants.HF_HUB_CACHE)
+            ),
             version=version("lemonade-like"),
             started_at=time.time(),
         )

@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx
 from fastapi import FastAPI
 
-from lemonade_like.api.services import Services
+from lemonade_like.api.services import Services, SystemReporter
 from lemonade_like.app import create_app
+from lemonade_like.engine.backends.report import SystemReport
 from lemonade_like.errors import ModelNotFound
 from lemonade_like.models.registry import Model
 from lemonade_like.pool.resident import LoadedModel
@@ -86,11 +87,19 @@ MODELS = (
 )
 
 
-def scripted_services(turns: ScriptedTurns | None = None, pool: FakePool | None = None) -> Services:
+class NoSystem:
+    async def report(self) -> SystemReport:
+        raise AssertionError("nobody asks for the machine")
+
+
+def scripted_services(
+    turns: ScriptedTurns | None = None, pool: FakePool | None = None, system: SystemReporter | None = None
+) -> Services:
     return Services(
         turns=turns or ScriptedTurns(),
         pool=pool or FakePool(),
         catalogue=FakeCatalogue(*MODELS),
+        system=system or NoSystem(),
         version="1.2.3",
         started_at=1_700_000_000.5,
     )

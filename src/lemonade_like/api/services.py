@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fastapi import Request
     from starlette.types import Scope
 
+    from lemonade_like.engine.backends.report import SystemReport
     from lemonade_like.models.registry import Model
     from lemonade_like.pool.resident import LoadedModel
     from lemonade_like.turns.events import Event
@@ -38,6 +39,13 @@ class ModelPool(Protocol):
         """Return the names of those that are being loaded."""
 
 
+class SystemReporter(Protocol):
+    """Knows the machine, and the engines that it can run."""
+
+    async def report(self) -> SystemReport:
+        """Return what is known, within moments except for the first time; never raises."""
+
+
 class ModelCatalogue(Protocol):
     """Knows what can be served."""
 
@@ -55,6 +63,7 @@ class Services:
     turns: TurnRunner
     pool: ModelPool
     catalogue: ModelCatalogue
+    system: SystemReporter
     version: str
     started_at: float
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 REPOSITORY: Final = "ggml-org/llama.cpp"
 
-_TIMEOUT: Final = httpx.Timeout(60.0, connect=15.0)
+_CONNECT_SECONDS: Final = 15.0
 _CHUNK: Final = 1 << 20
 _LARGEST_FILE: Final = 8 << 30
 _LARGEST_ANSWER: Final = 16 << 20
@@ -58,12 +58,14 @@ class Release:
 class Releases:
     """Asks one server, GitHub's API or a mirror of it, for releases of llama.cpp.
 
-    ``token`` goes to that server only, and never without encryption over a network.
+    ``token`` goes to that server only, and never without encryption over a network. ``seconds`` is how long it may say
+    nothing.
     """
 
-    def __init__(self, url: str, client: httpx.Client, token: str | None = None) -> None:
+    def __init__(self, url: str, client: httpx.Client, token: str | None = None, seconds: float = 60.0) -> None:
         self._url = url.rstrip("/")
         self._client = client
+        self._timeout = httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS))
         self._token = token if token and _keeps_secrets(httpx.URL(url)) else None
 
     def find(self, version: str | None, *, allow_unverified: bool = False) -> Release:
@@ -136,7 +138,7 @@ class Releases:
     def _stream(self, asset: Asset) -> Iterator[bytes]:
         with (
             self._explained(asset.url),
-            self._client.stream("GET", asset.url, follow_redirects=True, timeout=_TIMEOUT) as response,
+            self._client.stream("GET", asset.url, follow_redirects=True, timeout=self._timeout) as response,
         ):
             self._refuse(response, f"{asset.name} is not there")
             yield from response.iter_bytes(_CHUNK)
@@ -148,7 +150,7 @@ class Releases:
             headers["Authorization"] = f"Bearer {self._token}"
         with (
             self._explained(url),
-            self._client.stream("GET", url, headers=headers, follow_redirects=True, timeout=_TIMEOUT) as response,
+            self._client.stream("GET", url, headers=headers, follow_redirects=True, timeout=self._timeout) as response,
         ):
             missing = "There is no release" if which == "latest" else f"There is no release {which.partition('/')[2]}"
             self._refuse(response, missing)
