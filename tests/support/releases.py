@@ -23,7 +23,7 @@ ENGINE = b"#!/bin/sh\necho 'version: 9999 (fake)'\n"
 BROKEN = b"#!/bin/sh\necho 'error while loading shared libraries: libfancy.so.1' >&2\nexit 127\n"
 
 VULKAN = "llama-{tag}-bin-ubuntu-vulkan-x64.tar.gz"
-CPU = "llama-{tag}-bin-ubuntu-x64.tar.gz"
+_OTHERS = ("ubuntu-x64.tar.gz", "ubuntu-vulkan-arm64.tar.gz", "ubuntu-arm64.tar.gz")
 
 
 def tar(files: Mapping[str, bytes], links: Mapping[str, str] | None = None, mode: int = 0o755) -> bytes:
@@ -78,6 +78,10 @@ class ReleaseServer:
     latest: str
     digests: dict[str, Any] = field(default_factory=dict)
     drops: set[str] = field(default_factory=set)
+    #: Files that stop half-way, until the server ends; ``held`` says that one has.
+    stalls: bool = False
+    held: threading.Event = field(default_factory=threading.Event)
+    ends: threading.Event = field(default_factory=threading.Event)
     #: Answers to API calls, by the end of the path: status, headers, body.
     answers: dict[str, tuple[int, dict[str, str], str]] = field(default_factory=dict)
     #: What was asked, and with which Authorization.
@@ -99,7 +103,8 @@ class ReleaseServer:
 def release_of(tag: str, engine: bytes = ENGINE) -> dict[str, bytes]:
     """A release with builds for Linux."""
     archive = engine_archive(tag, engine)
-    return {VULKAN.format(tag=tag): archive, CPU.format(tag=tag): archive, f"llama-{tag}-ui.tar.gz": b"ui"}
+    names = [VULKAN.format(tag=tag), *(f"llama-{tag}-bin-{name}" for name in _OTHERS)]
+    return {**dict.fromkeys(names, archive), f"llama-{tag}-ui.tar.gz": b"ui"}
 
 
 @contextmanager
@@ -132,7 +137,13 @@ def release_server(
                 self.send(404, b'{"message": "Not Found"}', {})
 
         def send_content(self, name: str, content: bytes) -> None:
-            if name in served.drops:
+            if served.stalls:
+                self.send(200, content[: len(content) // 2], {"Content-Length": str(len(content))})
+                self.wfile.flush()
+                served.held.set()
+                served.ends.wait()
+                self.close_connection = True
+            elif name in served.drops:
                 self.send(200, content[: len(content) // 2], {"Content-Length": str(len(content))})
                 self.close_connection = True
             else:
@@ -156,5 +167,6 @@ def release_server(
         try:
             yield served
         finally:
+            served.ends.set()
             server.shutdown()
             thread.join()

@@ -160,7 +160,7 @@ def broken(server: ReleaseServer, how: str) -> None:
         ("wrong digest", "not what the release says"),
         ("no digest", "--allow-unverified"),
         ("another kind of digest", "--allow-unverified"),
-        ("no asset", "It has: llama-b100-bin-ubuntu-x64.tar.gz"),
+        ("no asset", "llama-b100-bin-ubuntu-x64.tar.gz"),
         ("no archive", "cannot be unpacked"),
         ("half an archive", "cannot be unpacked"),
         ("no engine", "holds no llama-server"),
