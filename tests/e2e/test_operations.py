@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -23,7 +26,6 @@ from tests.support.server_process import address, server_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.written import Writer
 
@@ -44,6 +46,14 @@ def _server(cache_dir: Path, *options: str) -> Iterator[tuple[subprocess.Popen[s
 def _health(client: openai.OpenAI) -> list[dict[str, Any]]:
     models: list[dict[str, Any]] = httpx.get(f"{client.base_url}health", headers=client.auth_headers).json()["models"]
     return models
+
+
+def _running(pid: int) -> tuple[list[str], str]:
+    """The command of a process, and the key that it was given in its environment."""
+    command, environ = (Path(f"/proc/{pid}/{what}").read_text().split("\0")[:-1] for what in ("cmdline", "environ"))
+    return command, next(
+        entry.removeprefix("LLAMA_API_KEY=") for entry in environ if entry.startswith("LLAMA_API_KEY=")
+    )
 
 
 def test_a_server_that_is_killed_leaves_no_engine(cache_dir: Path) -> None:
@@ -116,6 +126,7 @@ def test_an_engine_that_was_installed_serves(tmp_path: Path, tiny_model: Path, w
     with _server(tmp_path, *options) as (_, client):
         completion = client.chat.completions.create(model="gpt-oss-fake", messages=HELLO)
         health = _health(client)[0]
+        running = _running(health["pid"])
         system = httpx.get(f"{client.base_url}system-info", headers=client.auth_headers).json()
 
     assert whole(completion).content == "Hello from vulkan"
@@ -123,6 +134,13 @@ def test_an_engine_that_was_installed_serves(tmp_path: Path, tiny_model: Path, w
     assert health["harmony"] is True
     assert health["command"][0].startswith(str(tmp_path / "backends" / "vulkan" / "b100-"))
     assert health["command"][-2:] == ["--n-gpu-layers", "99"]
+    command, key = running
+    assert command[-len(health["command"]) :] == health["command"]
+    assert key
+    assert key not in json.dumps(health)
+    log = (tmp_path / "operations.log").read_text()
+    assert shlex.join(health["command"]) in log
+    assert key not in log
     state = next(state for state in system["backends"] if state["name"] == "vulkan")
     assert (state["state"], state["version"], state["path"]) == ("installed", "b100", health["command"][0])
     assert system["recipes"]["llamacpp"]["default_backend"] == "vulkan"

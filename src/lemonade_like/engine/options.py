@@ -34,6 +34,19 @@ class EngineOptions:
     backend: str | None = None
     llamacpp_args: tuple[str, ...] | None = None
 
+    @classmethod
+    def of(
+        cls,
+        *,
+        ctx_size: int | None = None,
+        parallel: int | None = None,
+        backend: str | None = None,
+        llamacpp_args: str | None = None,
+    ) -> EngineOptions:
+        """Return the options with the arguments split. Raises ``BadEngineArguments``."""
+        arguments = None if llamacpp_args is None else parse_extra_args(llamacpp_args)
+        return cls(ctx_size, parallel, backend, arguments)
+
 
 def merge_options(
     request: EngineOptions, model: EngineOptions, backend: EngineOptions, default: EngineOptions
@@ -67,18 +80,17 @@ def merge_arguments(*layers: Sequence[str]) -> tuple[str, ...]:
 
 def default_options(settings: Settings) -> EngineOptions:
     """Return what the settings say for every engine. Raises ``BadEngineArguments``."""
-    return EngineOptions(
+    return EngineOptions.of(
         ctx_size=settings.ctx_size,
         parallel=settings.parallel,
         backend=settings.backend,
-        llamacpp_args=parse_extra_args(settings.llamacpp_args),
+        llamacpp_args=settings.llamacpp_args,
     )
 
 
 def backend_options(settings: Settings, backend: str) -> EngineOptions:
     """Return what the settings say for the engines of one backend. Raises ``BadEngineArguments``."""
-    said = settings.llamacpp_args_by_backend.get(backend)
-    return EngineOptions(llamacpp_args=None if said is None else parse_extra_args(said))
+    return EngineOptions.of(llamacpp_args=settings.llamacpp_args_by_backend.get(backend))
 
 
 def check_arguments(settings: Settings) -> None:
