@@ -51,6 +51,7 @@ def test_arguments_add_up_and_those_of_a_request_stand_for_the_models() -> None:
     [
         ([["-ngl", "99"], ["--n-gpu-layers", "0"]], "--n-gpu-layers 0"),
         ([["--mmap"], ["--no-mmap"]], "--no-mmap"),
+        ([["--n_gpu_layers", "99"], ["-ngl", "0"]], "-ngl 0"),
         ([["--no-warmup", "-t", "4"], ["--warmup"]], "-t 4 --warmup"),
         ([["-fa"], ["--flash-attn", "off"]], "--flash-attn off"),
         ([["--temp", "-1", "--seed", "-2"], ["--temp", "0"]], "--seed -2 --temp 0"),

@@ -77,10 +77,13 @@ def test_extra_arguments_are_split_as_a_shell_would() -> None:
     [
         *("--port 1", "-m x", "--host=0.0.0.0", "-np 3", "-c 5", "-a x", "--api-key k", "-ngl 1 --ctx-size 9"),
         *("-hf a/b", "--hf-token x", "--log-file x", "--path /", "--models-max 2"),
+        # llama-server reads these as the ones with dashes.
+        *("--ctx_size 9", "--api_key=k", "--model_url x"),
     ],
 )
 def test_a_flag_that_is_the_servers_to_set_is_refused_by_name(text: str) -> None:
-    flag = next(word.partition("=")[0] for word in text.split() if word.startswith("-") and word != "-ngl")
+    written = next(word.partition("=")[0] for word in text.split() if word.startswith("-") and word != "-ngl")
+    flag = written.replace("_", "-")
     with pytest.raises(BadEngineArguments, match=f"may not contain {flag}:") as refused:
         parse_extra_args(text)
     assert isinstance(refused.value, BadRequest)

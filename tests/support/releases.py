@@ -122,6 +122,9 @@ def release_server(
             api = "/repos/ggml-org/llama.cpp/releases/"
             if self.path.startswith(api):
                 self.answer(self.path.removeprefix(api))
+            elif self.path.startswith("/download/"):
+                # GitHub keeps files on another host, and sends there.
+                self.send(302, b"", {"Location": self.path.replace("/download/", "/elsewhere/", 1)})
             else:
                 _, _, tag, name = self.path.split("/")
                 self.send_content(name, served.releases[tag][name])

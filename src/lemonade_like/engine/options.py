@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from lemonade_like.engine.bundled_flags import OPTIONS
-from lemonade_like.engine.spec import BadEngineArguments, parse_extra_args
+from lemonade_like.engine.spec import BadEngineArguments, flag_name, parse_extra_args
 from lemonade_like.settings import SettingsError, flag
 
 if TYPE_CHECKING:
@@ -121,5 +121,5 @@ def _groups(arguments: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 
 def _what(argument: str) -> str:
-    name = argument.partition("=")[0]
+    name = flag_name(argument)
     return _SAME.get(name, name.replace("--no-", "--", 1))

@@ -154,6 +154,12 @@ def child_environment(environ: Mapping[str, str], api_key: str) -> dict[str, str
     return {**kept, **_SET, "LLAMA_API_KEY": api_key}
 
 
+def flag_name(argument: str) -> str:
+    """Return the flag of an argument as llama-server reads it: ``--ctx_size`` is ``--ctx-size`` to it."""
+    name = argument.partition("=")[0]
+    return name.replace("_", "-") if name.startswith("--") else name
+
+
 def parse_extra_args(text: str) -> tuple[str, ...]:
     """Split a user's ``llamacpp_args`` as a shell would, and refuse flags that are the server's to set.
 
@@ -166,7 +172,7 @@ def parse_extra_args(text: str) -> tuple[str, ...]:
             f"llamacpp_args cannot be read: {error} in {text!r}.", param="llamacpp_args"
         ) from error
     for argument in arguments:
-        flag = argument.partition("=")[0]
+        flag = flag_name(argument)
         if ours := RESERVED_FLAGS.get(flag):
             raise BadEngineArguments(
                 f"llamacpp_args may not contain {flag}: the server sets {ours} itself; {_INSTEAD[ours]}.",

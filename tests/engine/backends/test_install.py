@@ -241,9 +241,9 @@ def test_no_server_is_said_with_what_to_do(tmp_path: Path, machine: Machine) -> 
 def test_the_token_goes_to_the_api_and_to_nobody_else(tmp_path: Path, machine: Machine) -> None:
     with release_server() as server, installer(server, tmp_path, machine, token="s3cret") as install:
         install.install("vulkan")
-    api, download = server.asked
+    api, *downloads = server.asked
     assert api == ("/repos/ggml-org/llama.cpp/releases/latest", "Bearer s3cret")
-    assert download[1] is None
+    assert downloads == [(f"/{place}/b100/{B100}", None) for place in ("download", "elsewhere")]
 
 
 def test_the_token_is_not_sent_unencrypted_over_a_network(machine: Machine) -> None:

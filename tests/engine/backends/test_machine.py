@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lemonade_like.engine.backends.machine import Machine, detect_machine
+from lemonade_like.engine.backends.memory import free_and_total
 from lemonade_like.engine.backends.probe import run_quietly
 from lemonade_like.engine.backends.support import RELEASED, rank, why_not
-from tests.support.machines import VULKANINFO, amd, mac, nvidia, recorded
+from tests.support.machines import NVIDIA_QUERY, NVIDIA_SMI, VULKANINFO, amd, mac, nvidia, recorded
 
 
 def supported(machine: Machine) -> set[str]:
@@ -152,3 +155,37 @@ def test_this_machine_is_something() -> None:
     assert machine.cpu.name
     assert machine.ram.total > 0
     assert {"linux": "linux", "darwin": "macos", "win32": "windows"}.get(sys.platform, sys.platform) == machine.system
+
+
+_TOLD = st.one_of(
+    st.text(max_size=200),
+    st.lists(st.sampled_from([VULKANINFO, NVIDIA_QUERY, NVIDIA_SMI, "[", "{}", ",", "\n", "\t", "0x", "-1"])).map(
+        "".join
+    ),
+)
+
+
+@given(
+    platform=st.sampled_from(["linux", "win32", "darwin", "freebsd14"]),
+    outputs=st.dictionaries(st.sampled_from(["nvidia-smi", "vulkaninfo", "powershell", "sysctl", "amd-smi"]), _TOLD),
+    files=st.dictionaries(
+        st.sampled_from(
+            [
+                *("proc/cpuinfo", "proc/self/cgroup", "sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current"),
+                *("sys/class/drm/card0/device/vendor", "sys/class/drm/card0/device/mem_info_vram_total"),
+                *("usr/share/misc/pci.ids", "proc/driver/nvidia/gpus/0/information", "opt/rocm/.info/version"),
+            ]
+        ),
+        _TOLD,
+    ),
+)
+def test_whatever_a_machine_says_there_is_an_answer(
+    tmp_path_factory: pytest.TempPathFactory, platform: str, outputs: dict[str, str], files: dict[str, str]
+) -> None:
+    probe = recorded(tmp_path_factory.mktemp("odd"), platform=platform, outputs=outputs, files=files)
+    machine = detect_machine(probe)
+    assert machine.ram.total >= machine.ram.available >= 0
+    for backend in RELEASED:
+        why_not(backend, machine)
+    memory = free_and_total(probe)
+    assert memory.free_for("cuda") >= memory.free_for("cpu") >= 0

@@ -58,6 +58,13 @@ def detect_gpus(probe: Probe) -> list[Gpu]:
     return nvidia + [gpu for gpu in others if not (nvidia and gpu.vendor == "nvidia")]
 
 
+def gpus_with_memory(probe: Probe) -> list[Gpu]:
+    """Return those that have memory of their own and say how much; asks only who knows of memory."""
+    nvidia = _from_nvidia_smi(probe)
+    others = _from_drm(probe) if probe.platform == "linux" else []
+    return [gpu for gpu in nvidia + others if gpu.memory_total is not None and not gpu.shared]
+
+
 def cuda_version(probe: Probe) -> tuple[int, int] | None:
     """Return the newest CUDA that the installed driver can run, such as (12, 8)."""
     found = _CUDA_VERSION.search(probe.run(["nvidia-smi"]) or "")

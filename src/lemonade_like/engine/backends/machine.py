@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from lemonade_like.engine.backends.gpus import cuda_version, detect_gpus
 from lemonade_like.engine.backends.memory import usable_ram
-from lemonade_like.engine.backends.probe import Ram, this_machine
+from lemonade_like.engine.backends.probe import Ram, guarded, this_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lemonade_like.engine.backends.gpus import Gpu
     from lemonade_like.engine.backends.probe import Probe
-
-_logger = logging.getLogger("lemonade_like.engine")
-
-_T = TypeVar("_T")
 
 _ARCHITECTURES: Final = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 _SYSTEMS: Final = {"linux": "linux", "win32": "windows", "darwin": "macos"}
@@ -84,29 +77,21 @@ def detect_machine(probe: Probe | None = None) -> Machine:
     probe = probe or this_machine()
     # The programs that are asked may each take their time.
     with ThreadPoolExecutor(max_workers=4, thread_name_prefix="detect") as pool:
-        gpus = pool.submit(_guarded, lambda: tuple(detect_gpus(probe)), ())
-        cuda = pool.submit(_guarded, lambda: cuda_version(probe), None)
-        vulkan = pool.submit(_guarded, lambda: _vulkan(probe), Vulkan(False, None))
-        rocm = pool.submit(_guarded, lambda: _rocm(probe), None)
+        gpus = pool.submit(guarded, lambda: tuple(detect_gpus(probe)), ())
+        cuda = pool.submit(guarded, lambda: cuda_version(probe), None)
+        vulkan = pool.submit(guarded, lambda: _vulkan(probe), Vulkan(False, None))
+        rocm = pool.submit(guarded, lambda: _rocm(probe), None)
         return Machine(
             system=_SYSTEMS.get(probe.platform, probe.platform),
             architecture=_ARCHITECTURES.get(probe.architecture.lower(), probe.architecture),
             release=probe.release,
-            cpu=_guarded(lambda: _cpu(probe), Cpu(probe.architecture, None, None, ())),
-            ram=_guarded(lambda: usable_ram(probe), Ram(0, 0)),
+            cpu=guarded(lambda: _cpu(probe), Cpu(probe.architecture, None, None, ())),
+            ram=guarded(lambda: usable_ram(probe), Ram(0, 0)),
             gpus=gpus.result(),
             cuda=cuda.result(),
             vulkan=vulkan.result(),
             rocm=rocm.result(),
         )
-
-
-def _guarded(detect: Callable[[], _T], otherwise: _T) -> _T:
-    try:
-        return detect()
-    except Exception:  # a machine can be odd in ways that nobody has seen
-        _logger.debug("a detector failed", exc_info=True)
-        return otherwise
 
 
 def _cpu(probe: Probe) -> Cpu:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from lemonade_like.engine.backends.gpus import detect_gpus
-from lemonade_like.engine.backends.probe import Ram, this_machine
+from lemonade_like.engine.backends.gpus import gpus_with_memory
+from lemonade_like.engine.backends.probe import Ram, guarded, this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,10 +43,9 @@ class MachineMemory:
 
 def free_and_total(probe: Probe | None = None) -> MachineMemory:
     """Return the memory of the machine; blocking (asks the GPU's driver), never raises."""
-    probe = probe or this_machine()
-    ram = usable_ram(probe)
-    own = [gpu for gpu in detect_gpus(probe) if not gpu.shared]
-    return MachineMemory(ram.total, ram.available, *_sums(own))
+    here = probe or this_machine()
+    ram = guarded(lambda: usable_ram(here), Ram(0, 0))
+    return MachineMemory(ram.total, ram.available, *_sums(guarded(lambda: gpus_with_memory(here), [])))
 
 
 def usable_ram(probe: Probe) -> Ram:
@@ -59,9 +58,8 @@ def usable_ram(probe: Probe) -> Ram:
 
 
 def _sums(gpus: list[Gpu]) -> tuple[int, int]:
-    known = [gpu for gpu in gpus if gpu.memory_total is not None]
-    total = sum(gpu.memory_total or 0 for gpu in known)
-    free = sum((gpu.memory_total or 0) if gpu.memory_free is None else gpu.memory_free for gpu in known)
+    total = sum(gpu.memory_total or 0 for gpu in gpus)
+    free = sum((gpu.memory_total or 0) if gpu.memory_free is None else gpu.memory_free for gpu in gpus)
     return total, free
 
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import psutil
 
@@ -18,6 +18,8 @@ _logger = logging.getLogger("lemonade_like.engine")
 
 #: nvidia-smi takes seconds when the driver sleeps, and for ever when the card is lost.
 _COMMAND_SECONDS: Final = 5.0
+
+_T = TypeVar("_T")
 
 Run = Callable[[Sequence[str]], "str | None"]
 
@@ -54,11 +56,12 @@ class Probe:
             return None
 
     def number(self, path: str) -> int | None:
-        """Return the whole number that the file holds, in whatever base it says, or ``None``."""
+        """Return the number that the file holds, from 0 and in whatever base it says, or ``None``."""
         try:
-            return int(self.read(path) or "", 0)
+            number = int(self.read(path) or "", 0)
         except ValueError:
             return None
+        return number if number >= 0 else None
 
     def glob(self, pattern: str) -> list[Path]:
         """Return what matches below ``root``, sorted; nothing where it cannot be read."""
@@ -80,6 +83,15 @@ def this_machine() -> Probe:
         ram=_ram,
         cores=lambda: (psutil.cpu_count(logical=False), psutil.cpu_count()),
     )
+
+
+def guarded(detect: Callable[[], _T], otherwise: _T) -> _T:
+    """Return what ``detect`` finds, or ``otherwise`` where it fails."""
+    try:
+        return detect()
+    except Exception:  # a machine can be odd in ways that nobody has seen
+        _logger.debug("a detector failed", exc_info=True)
+        return otherwise
 
 
 def run_quietly(command: Sequence[str], seconds: float = _COMMAND_SECONDS) -> str | None:

@@ -138,7 +138,14 @@ class Releases:
     def _stream(self, asset: Asset) -> Iterator[bytes]:
         with (
             self._explained(asset.url),
-            self._client.stream("GET", asset.url, follow_redirects=True, timeout=self._timeout) as response,
+            # Not packed once more on the way: a .tar.gz would arrive unpacked by one layer.
+            self._client.stream(
+                "GET",
+                asset.url,
+                headers={"Accept-Encoding": "identity"},
+                follow_redirects=True,
+                timeout=self._timeout,
+            ) as response,
         ):
             self._refuse(response, f"{asset.name} is not there")
             yield from response.iter_bytes(_CHUNK)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lemonade_like.engine.backends.machine import detect_machine
 from lemonade_like.engine.backends.memory import usable_ram
-from lemonade_like.engine.backends.probe import Ram, this_machine
+from lemonade_like.engine.backends.probe import Ram, guarded, this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,12 +98,7 @@ class Reporter:
             return _Looked(machine, (), None)
 
     def _moment(self) -> tuple[Ram, Storage | None]:
-        try:
-            ram = usable_ram(self._probe)
-        except Exception:
-            _logger.debug("memory is not known", exc_info=True)
-            ram = Ram(0, 0)
-        return ram, _storage(self._storage)
+        return guarded(lambda: usable_ram(self._probe), Ram(0, 0)), _storage(self._storage)
 
 
 def _storage(path: Path) -> Storage | None:
