@@ -49,6 +49,9 @@ async def open_services(
         ModelNotFound: a model that the settings name is not there.
     """
     registry = registry or Registry.from_settings(settings)
+    if engine and engine.source == "installed":
+        # It may be updated while the server runs, and its place is another then: it is looked for at each load.
+        engine = None
     # Turns run side by side without limit; an engine queues what it has no slot for.
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         # A vocabulary is checked by its hash once, not each time that its model is loaded.

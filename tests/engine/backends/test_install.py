@@ -77,18 +77,22 @@ def test_an_installed_engine_is_found_and_runs(tmp_path: Path, machine: Machine)
     assert leftovers(tmp_path) == []
 
 
-def test_a_newer_release_takes_the_place_of_the_older(tmp_path: Path, machine: Machine) -> None:
+def test_a_newer_release_takes_the_place_of_the_older_which_stays_for_those_who_run_it(
+    tmp_path: Path, machine: Machine
+) -> None:
     releases = {tag: release_of(tag) for tag in ("b99", "b100")}
     with release_server(releases) as server, installer(server, tmp_path, machine) as install:
         older = install.install("vulkan", "b99")
         newer = install.install("vulkan")
+        assert installed_engine(tmp_path, "vulkan") == newer
+        assert older.executable.exists()
         again = install.install("vulkan")
 
     assert (older.version, newer.version) == ("b99", "b100")
     assert installed_engine(tmp_path, "vulkan") == again
     assert not older.executable.exists()
-    assert not newer.executable.exists()
-    assert len(list((tmp_path / "vulkan").glob("b*"))) == 1
+    assert newer.executable.exists()
+    assert len(list((tmp_path / "vulkan").glob("b*"))) == 2
     assert known_latest(tmp_path) == "b100"
 
 

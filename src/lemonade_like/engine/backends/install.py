@@ -75,6 +75,7 @@ class Installer:
             release = self.releases.find(version, allow_unverified=allow_unverified)
             assets = self._unpack(backend, release, workshop, allow_unverified=allow_unverified, progress=progress)
             executable, reported = self._try(workshop / "engine", release.tag)
+            before = installed_engine(self.folder, backend)
             # Never the name of one that was there: engines may still run from it.
             home = place / f"{release.tag}-{uuid.uuid4().hex[:8]}"
             place.mkdir(parents=True, exist_ok=True)
@@ -90,7 +91,9 @@ class Installer:
             write_manifest(place, manifest)
             if version is None:
                 remember_latest(self.folder, release.tag)
-            _delete_older(place, home.name)
+            # A server may have to start again what it has started from the one before.
+            kept = {home.name} | ({before.executable.relative_to(place.absolute()).parts[0]} if before else set())
+            _delete_older(place, kept)
         return Installed(backend, (home / executable).absolute(), manifest)
 
     def uninstall(self, backend: str) -> None:
@@ -106,7 +109,7 @@ class Installer:
                     else f"There is no {backend} engine in {self.folder}."
                 )
             (place / MANIFEST).unlink()
-            _delete_older(place, None)
+            _delete_older(place, set())
             with contextlib.suppress(OSError):
                 place.rmdir()
 
@@ -198,8 +201,8 @@ def _executable(engine: Path, tag: str) -> Path:
     return found[0]
 
 
-def _delete_older(place: Path, kept: str | None) -> None:
+def _delete_older(place: Path, kept: set[str]) -> None:
     """Delete engines that were installed before. On Windows one that runs stays until the next install."""
     for entry in place.iterdir():
-        if entry.is_dir() and _HOME.fullmatch(entry.name) and entry.name != kept:
+        if entry.is_dir() and _HOME.fullmatch(entry.name) and entry.name not in kept:
             shutil.rmtree(entry, ignore_errors=True)
