@@ -20,6 +20,7 @@ from lemonade_like.api.errors import UnexpectedErrors, error_response, install_e
 from lemonade_like.api.openapi import install_body_definitions
 from lemonade_like.api.routes import endpoint_paths, install_routes
 from lemonade_like.api.services import Services
+from lemonade_like.engine.backends.manager import EngineManager
 from lemonade_like.engine.backends.report import Reporter
 from lemonade_like.engine.backends.states import Engines
 from lemonade_like.models.registry import Registry
@@ -57,19 +58,22 @@ async def open_services(
         # A vocabulary is checked by its hash once, not each time that its model is loaded.
         formats = HarmonyFormats(cache(partial(vocabulary_dir, cache_dir=settings.cache_dir)))
         pool = Pool(registry, Loader(registry, settings, session, formats, engine))
+        found = Engines(settings.llama_server, settings.backend, settings.backends_dir)
+        reporter = Reporter(found, Path(constants.HF_HUB_CACHE))
+        engines = EngineManager(settings.backends_dir, settings.releases_url, reporter.forget)
         services = Services(
             turns=Turns(pool, _turn_options(settings)),
             pool=pool,
             catalogue=registry,
-            system=Reporter(
-                Engines(settings.llama_server, settings.backend, settings.backends_dir), Path(constants.HF_HUB_CACHE)
-            ),
+            system=reporter,
+            engines=engines,
             version=version("lemonade-like"),
             started_at=time.time(),
         )
         try:
             yield services
         finally:
+            await engines.close()
             await pool.close()
 
 

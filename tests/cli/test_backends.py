@@ -127,7 +127,7 @@ def test_an_install_that_is_killed_leaves_the_engine_before_it_and_blocks_nobody
         killed.kill()
         killed.wait()
         assert also.returncode == 1
-        assert "Another process" in also.stderr
+        assert "Somebody else" in also.stderr
         assert installed_engine(folder, "cpu") == before
 
         server.stalls = False

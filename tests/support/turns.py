@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx
 from fastapi import FastAPI
 
-from lemonade_like.api.services import Services, SystemReporter
+from lemonade_like.api.services import EngineInstaller, Services, SystemReporter
 from lemonade_like.app import create_app
+from lemonade_like.engine.backends.manager import InstallStep
 from lemonade_like.engine.backends.report import SystemReport
 from lemonade_like.errors import ModelNotFound
 from lemonade_like.models.registry import Model
@@ -87,19 +88,33 @@ MODELS = (
 )
 
 
+class NoEngines:
+    def install(
+        self, backend: str, version: str | None = None, *, force: bool = False
+    ) -> AsyncGenerator[InstallStep, None]:
+        raise AssertionError("nobody installs an engine")
+
+    async def uninstall(self, backend: str) -> None:
+        raise AssertionError("nobody removes an engine")
+
+
 class NoSystem:
     async def report(self) -> SystemReport:
         raise AssertionError("nobody asks for the machine")
 
 
 def scripted_services(
-    turns: ScriptedTurns | None = None, pool: FakePool | None = None, system: SystemReporter | None = None
+    turns: ScriptedTurns | None = None,
+    pool: FakePool | None = None,
+    system: SystemReporter | None = None,
+    engines: EngineInstaller | None = None,
 ) -> Services:
     return Services(
         turns=turns or ScriptedTurns(),
         pool=pool or FakePool(),
         catalogue=FakeCatalogue(*MODELS),
         system=system or NoSystem(),
+        engines=engines or NoEngines(),
         version="1.2.3",
         started_at=1_700_000_000.5,
     )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fastapi import Request
     from starlette.types import Scope
 
+    from lemonade_like.engine.backends.manager import InstallStep
     from lemonade_like.engine.backends.report import SystemReport
     from lemonade_like.models.registry import Model
     from lemonade_like.pool.resident import LoadedModel
@@ -46,6 +47,18 @@ class SystemReporter(Protocol):
         """Return what is known, within moments except for the first time; never raises."""
 
 
+class EngineInstaller(Protocol):
+    """Installs and removes engines."""
+
+    def install(
+        self, backend: str, version: str | None = None, *, force: bool = False
+    ) -> AsyncGenerator[InstallStep, None]:
+        """Yield the steps until it is done. Raises ``ServerError``; closing it ends nothing."""
+
+    async def uninstall(self, backend: str) -> None:
+        """Remove an engine. Raises ``ServerError``."""
+
+
 class ModelCatalogue(Protocol):
     """Knows what can be served."""
 
@@ -64,6 +77,7 @@ class Services:
     pool: ModelPool
     catalogue: ModelCatalogue
     system: SystemReporter
+    engines: EngineInstaller
     version: str
     started_at: float
 

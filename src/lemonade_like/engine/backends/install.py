@@ -45,6 +45,13 @@ _TRIAL_SECONDS: Final = 120.0
 _HOME: Final = re.compile(r".+-[0-9a-f]{8}")
 
 
+class BackendBusy(BackendError):
+    """Somebody else is installing or removing the same backend."""
+
+    status = 409
+    default_code = "backend_busy"
+
+
 @dataclass(frozen=True)
 class Installer:
     """Installs below ``folder``, from ``releases``, what fits ``machine``. One at a time for each backend."""
@@ -120,7 +127,7 @@ class Installer:
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
-            raise BackendError(f"Another process is installing or removing {backend}; wait for it.") from None
+            raise BackendBusy(f"Somebody else is installing or removing {backend}; wait for it.") from None
         try:
             yield
         finally:

@@ -69,23 +69,27 @@ class Reporter:
         self._clock = clock
         self._looked: _Looked | None = None
         self._looked_at = 0.0
-        self._looking: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[_Looked] | None = None
 
     async def report(self) -> SystemReport:
         """Return what is known. Only the first to ask waits for a look; later ones get the last while the next runs."""
-        if self._looking is None and (self._looked is None or self._clock() - self._looked_at > _FRESH_SECONDS):
-            self._looking = asyncio.create_task(self._look())
-        if self._looked is None and self._looking is not None:
-            await asyncio.shield(self._looking)
-        moment = await asyncio.to_thread(self._moment)
         looked = self._looked
-        assert looked is not None  # noqa: S101 (a look never fails)
+        if looked is None or self._clock() - self._looked_at > _FRESH_SECONDS:
+            self._looking = self._looking or asyncio.create_task(self._look())
+            if looked is None:
+                looked = await asyncio.shield(self._looking)
+        moment = await asyncio.to_thread(self._moment)
         return SystemReport(looked.machine, looked.states, looked.used, *moment)
 
-    async def _look(self) -> None:
+    def forget(self) -> None:
+        """Look anew for the next to ask: something has been installed."""
+        self._looked = None
+
+    async def _look(self) -> _Looked:
         try:
-            self._looked = await asyncio.to_thread(self._look_now)
+            self._looked = looked = await asyncio.to_thread(self._look_now)
             self._looked_at = self._clock()
+            return looked
         finally:
             self._looking = None
 
