@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fastapi import Request
     from starlette.types import Scope
 
+    from lemonade_like.models.management import ModelManager
     from lemonade_like.models.registry import Model
     from lemonade_like.pool.resident import LoadedModel
     from lemonade_like.turns.events import Event
@@ -55,6 +56,7 @@ class Services:
     turns: TurnRunner
     pool: ModelPool
     catalogue: ModelCatalogue
+    manager: ModelManager
     version: str
     started_at: float
 
