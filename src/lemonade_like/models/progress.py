@@ -138,10 +138,11 @@ class Sampler:
     def _run(self) -> None:
         last = None
         ended = False
+        self._tracker.progress(time.monotonic())  # what the rate is measured from
         while not ended:
             ended = self._ended.wait(_SAMPLE_SECONDS)
             progress = self._tracker.progress(time.monotonic())
-            where = (progress.file_index, progress.bytes_downloaded, progress.stage)
+            where = (progress.file_index, progress.bytes_downloaded, progress.stage, progress.rate > 0)
             if where != last:
                 last = where
                 self._listener(progress)

@@ -104,7 +104,13 @@ class Pull:
             DownloadError: it failed, or was cancelled (``PullCancelled``).
             EngineUnavailable: the server is shutting down.
         """
-        return await asyncio.shield(self._task)
+        try:
+            return await asyncio.shield(self._task)
+        except asyncio.CancelledError:
+            # It is the pull that was ended, not the client that waits.
+            if self._why is not None and self._task.cancelled():
+                raise self._why from None
+            raise
 
     async def end(self, why: ServerError) -> None:
         """End it, if it has not ended yet; those who wait for it get ``why``.
@@ -118,10 +124,6 @@ class Pull:
     async def _run(self, job: Job) -> Path:
         try:
             return await self._work(job)
-        except asyncio.CancelledError:
-            if self._why is None:
-                raise
-            raise self._why from None
         except ServerError as error:
             _logger.warning("%s could not be pulled: %s", self.name, error)
             raise
