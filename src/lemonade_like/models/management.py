@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from lemonade_like.errors import BadRequest, ModelNotFound, ServerError
 from lemonade_like.models.deletion import Deleted, delete_model
+from lemonade_like.models.download import Checkpoint
 from lemonade_like.models.hub import Hub, HubPlace, Repository
 from lemonade_like.models.pull import Wanted
 from lemonade_like.models.variants import Variant, variants_of
@@ -184,11 +185,16 @@ def _deletable(model: Model) -> Wanted:
 
 def _nothing_deleted(model: Model, deleted: Deleted, others: dict[str, Wanted]) -> ServerError:
     if deleted.kept:
-        same = [name for name, wanted in others.items() if wanted.checkpoint == model.checkpoint]
+        repo = _repo(str(model.checkpoint))
+        same = sorted(name for name, wanted in others.items() if _repo(wanted.checkpoint) == repo)
         return Conflict(
-            f"The files of {model.name} are {', '.join(same) or 'another model'}'s too. Delete that first.",
+            f"The files of {model.name} are needed by others too ({', '.join(same)}). Delete those first.",
             code="files_are_shared",
         )
     return ModelNotFound(
         f"Nothing of {model.name} is on this machine.", param="model_name", code="model_not_downloaded"
     )
+
+
+def _repo(checkpoint: str) -> str:
+    return Checkpoint.parse(checkpoint).repo
