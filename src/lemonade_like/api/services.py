@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
     from lemonade_like.engine.backends.report import SystemReport
+    from lemonade_like.models.management import ModelManager
     from lemonade_like.models.registry import Model
     from lemonade_like.pool.resident import LoadedModel
     from lemonade_like.turns.events import Event
@@ -64,6 +65,7 @@ class Services:
     pool: ModelPool
     catalogue: ModelCatalogue
     system: SystemReporter
+    manager: ModelManager
     version: str
     started_at: float
 
