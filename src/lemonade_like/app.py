@@ -8,12 +8,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import date
 from functools import cache, partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
 from fastapi import FastAPI
-from huggingface_hub import constants
 
 from lemonade_like.access.keys import ApiKeys, KeyGate
 from lemonade_like.api.errors import UnexpectedErrors, error_response, install_error_handlers
@@ -23,6 +21,9 @@ from lemonade_like.api.services import Services
 from lemonade_like.engine.backends.manager import EngineManager
 from lemonade_like.engine.backends.report import Reporter
 from lemonade_like.engine.backends.states import Engines
+from lemonade_like.models.hub import HubPlace
+from lemonade_like.models.management import ModelManager
+from lemonade_like.models.pulling import Pulls
 from lemonade_like.models.registry import Registry
 from lemonade_like.models.vocabulary import vocabulary_dir
 from lemonade_like.observe.requests import RequestLog
@@ -35,21 +36,28 @@ if TYPE_CHECKING:
     from lemonade_like.engine.find import FoundEngine
     from lemonade_like.settings import Settings
 
+
 OpenServices = Callable[["Settings"], AbstractAsyncContextManager[Services]]
 
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, *, registry: Registry | None = None, engine: FoundEngine | None = None
+    settings: Settings,
+    *,
+    registry: Registry | None = None,
+    engine: FoundEngine | None = None,
+    hub: HubPlace | None = None,
 ) -> AsyncIterator[Services]:
     """Open what the endpoints need, and stop every engine at the end.
 
     ``registry`` and ``engine`` are those that the settings ask for, where the caller has looked them up already.
+    ``hub`` is another place for models to be pulled from and to.
 
     Raises:
         ModelNotFound: a model that the settings name is not there.
     """
-    registry = registry or Registry.from_settings(settings)
+    hub = hub or HubPlace()
+    registry = registry or Registry.from_settings(settings, hub.cache)
     if engine and engine.source == "installed":
         # It may be updated while the server runs, and its place is another then: it is looked for at each load.
         engine = None
@@ -58,8 +66,9 @@ async def open_services(
         # A vocabulary is checked by its hash once, not each time that its model is loaded.
         formats = HarmonyFormats(cache(partial(vocabulary_dir, cache_dir=settings.cache_dir)))
         pool = Pool(registry, Loader(registry, settings, session, formats, engine))
+        pulls = Pulls(hub)
         found = Engines(settings.llama_server, settings.backend, settings.backends_dir)
-        reporter = Reporter(found, Path(constants.HF_HUB_CACHE))
+        reporter = Reporter(found, hub.folder)
         engines = EngineManager(settings.backends_dir, settings.releases_url, reporter.forget)
         services = Services(
             turns=Turns(pool, _turn_options(settings)),
@@ -67,6 +76,12 @@ async def open_services(
             catalogue=registry,
             system=reporter,
             engines=engines,
+            manager=ModelManager(
+                registry,
+                pulls,
+                hub,
+                in_use=lambda name: name in pool.loading() or any(model.name == name for model in pool.loaded()),
+            ),
             version=version("lemonade-like"),
             started_at=time.time(),
         )
@@ -74,6 +89,7 @@ async def open_services(
             yield services
         finally:
             await engines.close()
+            await pulls.close()
             await pool.close()
 
 

@@ -15,7 +15,10 @@ from lemonade_like.app import create_app
 from lemonade_like.engine.backends.manager import InstallStep
 from lemonade_like.engine.backends.report import SystemReport
 from lemonade_like.errors import ModelNotFound
-from lemonade_like.models.registry import Model
+from lemonade_like.models.hub import HubPlace
+from lemonade_like.models.management import ModelManager
+from lemonade_like.models.pulling import Pulls
+from lemonade_like.models.registry import Model, ModelEntry
 from lemonade_like.pool.resident import LoadedModel
 from lemonade_like.settings import Settings
 from lemonade_like.turns.events import ContentDelta, Event, Finish, Usage
@@ -80,6 +83,18 @@ class FakeCatalogue:
                 return model
         raise ModelNotFound(f"There is no model called {name!r} here.", param="model")
 
+    def to_pull(self, name: str) -> Model:
+        return self.find(name)
+
+    def register(self, name: str, entry: ModelEntry) -> Model:
+        raise AssertionError(f"{name} was registered")
+
+    def forget(self, name: str) -> None:
+        raise AssertionError(f"{name} was forgotten")
+
+    def changed(self, name: str) -> None:
+        raise AssertionError(f"{name} has changed")
+
 
 MODELS = (
     Model("tiny", bundled=True, labels=frozenset({"gpt-oss", "reasoning"})),
@@ -109,12 +124,16 @@ def scripted_services(
     system: SystemReporter | None = None,
     engines: EngineInstaller | None = None,
 ) -> Services:
+    catalogue = FakeCatalogue(*MODELS)
+    # No hub is there.
+    place = HubPlace("http://127.0.0.1:9", Path("/nowhere"))
     return Services(
         turns=turns or ScriptedTurns(),
         pool=pool or FakePool(),
-        catalogue=FakeCatalogue(*MODELS),
+        catalogue=catalogue,
         system=system or NoSystem(),
         engines=engines or NoEngines(),
+        manager=ModelManager(catalogue, Pulls(place), place, in_use=lambda _: False),
         version="1.2.3",
         started_at=1_700_000_000.5,
     )

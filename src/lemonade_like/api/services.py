@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from lemonade_like.engine.backends.manager import InstallStep
     from lemonade_like.engine.backends.report import SystemReport
+    from lemonade_like.models.management import ModelManager
     from lemonade_like.models.registry import Model
     from lemonade_like.pool.resident import LoadedModel
     from lemonade_like.turns.events import Event
@@ -78,6 +79,7 @@ class Services:
     catalogue: ModelCatalogue
     system: SystemReporter
     engines: EngineInstaller
+    manager: ModelManager
     version: str
     started_at: float
 

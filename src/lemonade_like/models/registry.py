@@ -45,6 +45,9 @@ class ModelEntry(BaseModel):
     labels: tuple[str, ...] = Field(
         default=(), description="What the model is good for; `gpt-oss` has it spoken to in Harmony."
     )
+    mmproj: str | None = Field(
+        default=None, min_length=1, description="Vision projector: the name of its file there, or `org/repo:file.gguf`."
+    )
     suggested: bool = Field(default=False, description="Whether it is shown to newcomers.")
     size: float | None = Field(default=None, gt=0, description="Download in GB; left out where it was not verified.")
     options: ModelOptions = Field(
@@ -73,6 +76,7 @@ class Model:
     name: str
     path: Path | None = None
     checkpoint: str | None = None
+    mmproj: str | None = None
     labels: frozenset[str] = frozenset()
     recipe: str = "llamacpp"
     suggested: bool = False
@@ -138,6 +142,30 @@ class Registry:
     def find(self, name: str) -> Model:
         """The model of that name, in any case if no name is spelt just so. Raises :class:`ModelNotFound`."""
         return self._placed(self._models[self.resolve(name)])
+
+    def to_pull(self, name: str) -> Model:
+        """The model to be downloaded for that name: a known one, or any ``org/repo:QUANT`` of the Hub.
+
+        Raises :class:`ModelNotFound`.
+        """
+        if name not in self._models and "/" in name:
+            checkpoint = name.removeprefix("https://").removeprefix("hf.co/").removeprefix("huggingface.co/")
+            return self._placed(Model(name=checkpoint, checkpoint=checkpoint))
+        return self.find(name)
+
+    def register(self, name: str, entry: ModelEntry) -> Model:
+        """Makes a model known under ``user.NAME``."""
+        model = Model(name=name, checkpoint=entry.checkpoint, mmproj=entry.mmproj, labels=frozenset(entry.labels))
+        self._models[name] = model
+        return model
+
+    def forget(self, name: str) -> None:
+        """Makes a user's model unknown again."""
+        self._models.pop(self.resolve(name))
+
+    def changed(self, name: str) -> None:
+        """Drops what is remembered of the file's place."""
+        self._found.pop(name, None)
 
     def locate(self, model: Model) -> Path:
         """The model's GGUF file, ready to be opened; unpacks the bundled one (blocking: call it in a thread).
@@ -220,6 +248,7 @@ def built_in_models() -> list[Model]:
         Model(
             name=name,
             checkpoint=entry.checkpoint,
+            mmproj=entry.mmproj,
             labels=frozenset(entry.labels),
             recipe=entry.recipe,
             suggested=entry.suggested,
