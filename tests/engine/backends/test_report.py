@@ -81,6 +81,27 @@ async def test_one_who_gives_up_does_not_end_the_look_for_the_others(tmp_path: P
     assert await patient == 0
 
 
+async def test_what_was_looked_at_before_an_install_is_forgotten(tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    watched.go.clear()
+    before = asyncio.create_task(watched.gpu_count())
+    while not watched.looks:
+        await asyncio.sleep(0.01)
+    watched.reporter.forget()
+    after = asyncio.create_task(watched.gpu_count())
+    while watched.looks < 2:
+        await asyncio.sleep(0.01)
+    watched.gpus = NVIDIA_QUERY
+    watched.go.set()
+    assert await asyncio.gather(before, after) == [2, 2]
+    assert await watched.gpu_count() == 2
+    assert watched.looks == 2
+
+    watched.reporter.forget()
+    assert await watched.gpu_count() == 2
+    assert watched.looks == 3
+
+
 async def test_the_disk_is_known_before_there_is_a_model_on_it(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     watched.reporter._storage = tmp_path / "not" / "yet"

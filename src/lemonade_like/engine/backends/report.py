@@ -82,16 +82,19 @@ class Reporter:
         return SystemReport(looked.machine, looked.states, looked.used, *moment)
 
     def forget(self) -> None:
-        """Look anew for the next to ask: something has been installed."""
+        """Look anew for the next to ask: something has been installed, and a look that runs may have missed it."""
         self._looked = None
+        self._looking = None
 
     async def _look(self) -> _Looked:
         try:
-            self._looked = looked = await asyncio.to_thread(self._look_now)
-            self._looked_at = self._clock()
+            looked = await asyncio.to_thread(self._look_now)
+            if self._looking is asyncio.current_task():
+                self._looked, self._looked_at = looked, self._clock()
             return looked
         finally:
-            self._looking = None
+            if self._looking is asyncio.current_task():
+                self._looking = None
 
     def _look_now(self) -> _Looked:
         machine = detect_machine(self._probe)
