@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lemonade_like.models.management import Conflict, ModelManager
+from lemonade_like.models.pulling import Pulls
+from lemonade_like.models.registry import Model, Registry
+from tests.support.hub import running_hub, weights
+from tests.support.pulls import Puller
+
+CHECKPOINT = "org/repo:Q4_0"
+
+
+async def test_a_model_is_unloaded_before_its_files_go_and_not_at_all_if_it_is_in_use(tmp_path: Path) -> None:
+    with running_hub({"org/repo": {"m-Q4_0.gguf": weights(100)}}) as hub:
+        puller = Puller(hub, tmp_path)
+        path = puller.pull(CHECKPOINT)
+    busy = {"m"}
+    unloaded: list[tuple[str, bool]] = []
+
+    async def unload(name: str) -> None:
+        unloaded.append((name, path.is_file()))
+
+    registry = Registry([Model("m", checkpoint=CHECKPOINT)], cache_dir=tmp_path, hub_cache=tmp_path)
+    manager = ModelManager(registry, Pulls(puller.place), puller.place, in_use=busy.__contains__, unload=unload)
+    with pytest.raises(Conflict, match="in use") as error:
+        await manager.delete("m")
+    assert (error.value.status, error.value.code) == (409, "model_in_use")
+    assert unloaded == []
+    assert path.is_file()
+
+    busy.clear()
+    name, deleted = await manager.delete("M")
+    assert (name, deleted.bytes) == ("m", 100)
+    assert unloaded == [("m", True)]
+    assert not path.is_symlink()
