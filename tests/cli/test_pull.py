@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -11,7 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from lemonade_like.cli import pull
+from lemonade_like.models.hub import Plan, RemoteFile
+from lemonade_like.models.progress import Tracker
 from tests.support.hub import GATED, Gate, Hub, running_hub, weights
 
 NAME = "gpt-oss-20b-GGUF"
@@ -190,3 +195,16 @@ def test_variants_are_listed_with_their_sizes(cli: CommandLine) -> None:
     assert listed.returncode == 0, listed.stderr
     rows = [line.split() for line in listed.stdout.splitlines() if "_0" in line]
     assert rows == [["Q8_0", "0.00", "GB", "1", "recommended"], ["Q4_0", "0.00", "GB", "1"]]
+
+
+def test_on_a_terminal_a_bar_shows_all_files_together() -> None:
+    files = tuple(RemoteFile("org/repo", "main", name, 1000, "0" * 64) for name in ("mmproj.gguf", "m.gguf"))
+    drawn = io.StringIO()
+    shown, listener = pull._progress_on(Console(file=drawn, force_terminal=True, width=120), Plan(files))
+    tracker = Tracker(Plan(files))
+    with shown:
+        tracker.begin(1, files[1])
+        tracker.at(500, "verifying")
+        listener(tracker.progress(1.0))
+    assert "checking m.gguf (2 of 2)" in drawn.getvalue()
+    assert "1.5/2.0 kB" in drawn.getvalue()

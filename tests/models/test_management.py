@@ -1,16 +1,33 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from lemonade_like.models.management import Conflict, ModelManager
+from lemonade_like.models.pull import Wanted
 from lemonade_like.models.pulling import Pulls
-from lemonade_like.models.registry import Model, Registry
+from lemonade_like.models.registry import Model, ModelEntry, Registry
 from tests.support.hub import running_hub, weights
 from tests.support.pulls import Puller
 
 CHECKPOINT = "org/repo:Q4_0"
+
+
+async def test_a_client_that_leaves_at_once_has_its_model_registered_all_the_same(tmp_path: Path) -> None:
+    with running_hub({"org/repo": {"m-Q4_0.gguf": weights(100)}}) as hub:
+        place = Puller(hub, tmp_path).place
+        registry = Registry([], cache_dir=tmp_path, hub_cache=tmp_path)
+        pulls = Pulls(place)
+        manager = ModelManager(registry, pulls, place, in_use=lambda _: False)
+        client = asyncio.create_task(manager.pull("user.m", ModelEntry(checkpoint=CHECKPOINT)))
+        while (pull := pulls.running(Wanted(CHECKPOINT))) is None:
+            await asyncio.sleep(0)
+        client.cancel()
+        await pull.result()
+        await asyncio.gather(*manager._beginning)
+    assert registry.find("user.m").available
 
 
 async def test_a_model_is_unloaded_before_its_files_go_and_not_at_all_if_it_is_in_use(tmp_path: Path) -> None:

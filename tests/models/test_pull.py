@@ -320,6 +320,26 @@ def test_a_hub_that_refuses_the_list_of_files_is_explained(status: int, hub: Hub
     assert error.value.status == 502
 
 
+@pytest.mark.parametrize(
+    "page",
+    [b"<html>Please sign in</html>", b"[]", b"{}", b'{"id": "org/repo", "sha": "../../../evil", "siblings": []}'],
+)
+def test_an_answer_that_no_hub_gives_is_explained(page: bytes, hub: Hub, puller: Puller) -> None:
+    hub.faults.api_page = page
+    with pytest.raises(DownloadError, match="not what a hub answers"):
+        puller.pull("org/repo:Q4_K_M")
+
+
+@pytest.mark.parametrize(
+    "name", ["../../../evil-Q9_0.gguf", "/evil-Q9_0.gguf", "a\\..\\evil-Q9_0.gguf", "C:evil-Q9_0.gguf"]
+)
+def test_a_file_whose_name_leads_out_of_the_cache_does_not_exist(name: str, hub: Hub, puller: Puller) -> None:
+    hub.repos["org/repo"][name] = weights(100)
+    with pytest.raises(BadCheckpoint, match="Q9_0"):
+        puller.pull("org/repo:Q9_0")
+    assert hub.fetched == []
+
+
 def test_a_model_that_does_not_fit_is_refused_before_anything_is_fetched(hub: Hub, puller: Puller) -> None:
     with pytest.raises(NotEnoughSpace, match="must stay free") as error:
         puller.pull("org/repo:Q4_K_M", disk_usage=Disk(SIZE + 99), reserve=100)
