@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,10 +16,22 @@ from tests.support.pulls import Puller
 CHECKPOINT = "org/repo:Q4_0"
 
 
+class Remembering(Registry):
+    """Remembers what is registered, for as long as it is there itself."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.registered: dict[str, Any] = {}
+
+    def register(self, name: str, entry: Any) -> Model:
+        self.registered[name] = entry
+        return Model(name)
+
+
 async def test_a_client_that_leaves_at_once_has_its_model_registered_all_the_same(tmp_path: Path) -> None:
     with running_hub({"org/repo": {"m-Q4_0.gguf": weights(100)}}) as hub:
         place = Puller(hub, tmp_path).place
-        registry = Registry([], cache_dir=tmp_path, hub_cache=tmp_path)
+        registry = Remembering([], cache_dir=tmp_path, hub_cache=tmp_path)
         pulls = Pulls(place)
         manager = ModelManager(registry, pulls, place, in_use=lambda _: False)
         client = asyncio.create_task(manager.pull("user.m", ModelEntry(checkpoint=CHECKPOINT)))
@@ -27,7 +40,7 @@ async def test_a_client_that_leaves_at_once_has_its_model_registered_all_the_sam
         client.cancel()
         await pull.result()
         await asyncio.gather(*manager._beginning)
-    assert registry.find("user.m").available
+    assert registry.registered == {"user.m": ModelEntry(checkpoint=CHECKPOINT)}
 
 
 async def test_a_model_is_unloaded_before_its_files_go_and_not_at_all_if_it_is_in_use(tmp_path: Path) -> None:

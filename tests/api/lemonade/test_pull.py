@@ -18,7 +18,7 @@ from lemonade_like.app import create_app, open_services
 from lemonade_like.models.registry import Registry
 from lemonade_like.settings import Settings
 from tests.support.hub import GATED, Gate, Hub, running_hub, weights
-from tests.support.pulls import Puller
+from tests.support.pulls import Puller, keep_user_models_in
 from tests.support.server import serving
 from tests.support.sse import named_events
 
@@ -29,7 +29,8 @@ FILE = "gpt-oss-20b-mxfp4.gguf"
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    keep_user_models_in(tmp_path / "data", monkeypatch)
     monkeypatch.delenv("HF_TOKEN", raising=False)
     repos = {
         "ggml-org/gpt-oss-20b-GGUF": {FILE: weights(SIZE)},
@@ -221,14 +222,20 @@ async def test_a_checkpoint_is_pulled_without_being_registered(field: str, clien
         ({"model_name": "user.x", "checkpoint": f"{GATED}:Q4_0"}, 403, "gated_repository", "HF_TOKEN"),
     ],
 )
-async def test_a_mistake_has_its_own_status_streamed_or_not_and_registers_nothing(
+async def test_a_mistake_has_its_own_status_and_registers_nothing(
     body: dict[str, Any], status: int, code: str, part: str, client: httpx.AsyncClient
 ) -> None:
-    for stream in (False, True):
-        error = error_of(await client.post("/pull", json={**body, "stream": stream}), status)
-        assert error["code"] == code
-        assert part in error["message"]
+    error = error_of(await client.post("/pull", json=body), status)
+    assert error["code"] == code
+    assert part in error["message"]
     assert (await client.get("/models/user.x")).status_code == 404
+
+
+async def test_a_mistake_has_its_own_status_for_a_stream_too(client: httpx.AsyncClient) -> None:
+    unknown = await client.post("/pull", json={"model_name": "nobody", "stream": True})
+    assert error_of(unknown, 404)["code"] == "model_not_found"
+    ambiguous = await client.post("/pull", json={"checkpoint": "org/eyes", "stream": True})
+    assert error_of(ambiguous, 400)["code"] == "ambiguous_quant"
 
 
 async def test_a_file_that_is_wrong_ends_the_stream_with_an_error(client: httpx.AsyncClient, hub: Hub) -> None:
