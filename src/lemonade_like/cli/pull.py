@@ -115,7 +115,11 @@ def _entry(checkpoint: str, mmproj: str | None, labels: Sequence[str]) -> ModelE
     try:
         return ModelEntry(checkpoint=checkpoint, mmproj=mmproj, labels=tuple(labels))
     except ValidationError as error:
-        raise SettingsError(f"--checkpoint {checkpoint}: {error.errors()[0]['msg']}. Write org/repo:QUANT.") from None
+        first = error.errors()[0]
+        option = {"labels": "--label"}.get(str(first["loc"][0]), f"--{first['loc'][0]}")
+        raise SettingsError(
+            f"{option} {first['input']} cannot be: {first['msg']}.\nWrite --checkpoint org/repo:QUANT."
+        ) from None
 
 
 def _progress_on(console: Console, plan: Plan) -> tuple[AbstractContextManager[object], Callable[[PullProgress], None]]:
