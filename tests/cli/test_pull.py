@@ -30,7 +30,7 @@ HALF = 1 << 20
 def hub() -> Iterator[Hub]:
     repos = {
         REPO: {FILE: weights(2 * HALF), "mmproj.gguf": weights(10)},
-        "org/eyes": {"m-Q4_0.gguf": weights(700), "m-Q8_0.gguf": weights(900), "mmproj-F16.gguf": weights(300)},
+        "org/eyes": {"m-Q4_0.gguf": weights(700_000), "m-Q8_0.gguf": weights(900_000), "mmproj-F16.gguf": weights(300)},
         GATED: {"m-Q4_0.gguf": weights(700)},
     }
     with running_hub(repos) as running:
@@ -96,7 +96,7 @@ def test_after_a_pull_the_model_is_on_this_machine_until_it_is_deleted(
 
     deleted = cli.run("delete", NAME)
     assert deleted.returncode == 0, deleted.stderr
-    assert f"Deleted {NAME}: 0.00 GB are free again." in deleted.stdout
+    assert f"Deleted {NAME}: 2.1 MB are free again." in deleted.stdout
     assert cli.state(NAME) == "not downloaded"
     assert cli.run("delete", NAME).returncode == 1
 
@@ -196,7 +196,7 @@ def test_variants_are_listed_with_their_sizes(cli: CommandLine) -> None:
     listed = cli.run("variants", "org/eyes")
     assert listed.returncode == 0, listed.stderr
     rows = [line.split() for line in listed.stdout.splitlines() if "_0" in line]
-    assert rows == [["Q8_0", "0.00", "GB", "1", "recommended"], ["Q4_0", "0.00", "GB", "1"]]
+    assert rows == [["Q8_0", "0.9", "MB", "1", "recommended"], ["Q4_0", "0.7", "MB", "1"]]
 
 
 def test_on_a_terminal_a_bar_shows_all_files_together() -> None:

@@ -393,6 +393,32 @@ def test_a_disk_that_becomes_full_keeps_what_came_and_leaves_nothing_that_looks_
     assert hub.starts(ONE) == [0, limit]
 
 
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of half a megabyte; only root can have one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = sys.platform == "linux" and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={SIZE // 2}", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if not mounted or mounted.returncode:
+        pytest.skip("no disk can be mounted here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_disk_that_others_have_filled_meanwhile_keeps_what_came(hub: Hub, tiny_disk: Path) -> None:
+    puller = Puller(hub, tiny_disk)
+    with pytest.raises(NotEnoughSpace, match="became full"):
+        puller.pull("org/repo:Q4_K_M", disk_usage=Disk(2 * SIZE))
+    assert puller.found("org/repo:Q4_K_M") is None
+    (left,) = puller.files()
+    assert left == f"{digest_of(hub)}.incomplete"
+    with pytest.raises(NotEnoughSpace, match="more, and"):
+        puller.pull("org/repo:Q4_K_M")
+    assert hub.starts(ONE) == [0]
+
+
 def test_a_cache_that_cannot_be_written_to_is_explained(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     pulling = Pulling(Wanted("org/repo:Q4_K_M"), HubPlace(hub.url, tmp_path / "file" / "cache"), reserve=0)
