@@ -320,6 +320,26 @@ def test_a_hub_that_refuses_the_list_of_files_is_explained(status: int, hub: Hub
     assert error.value.status == 502
 
 
+@pytest.mark.parametrize(
+    "page",
+    [b"<html>Please sign in</html>", b"[]", b"{}", b'{"id": "org/repo", "sha": "../../../evil", "siblings": []}'],
+)
+def test_an_answer_that_no_hub_gives_is_explained(page: bytes, hub: Hub, puller: Puller) -> None:
+    hub.faults.api_page = page
+    with pytest.raises(DownloadError, match="not what a hub answers"):
+        puller.pull("org/repo:Q4_K_M")
+
+
+@pytest.mark.parametrize(
+    "name", ["../../../evil-Q9_0.gguf", "/evil-Q9_0.gguf", "a\\..\\evil-Q9_0.gguf", "C:evil-Q9_0.gguf"]
+)
+def test_a_file_whose_name_leads_out_of_the_cache_does_not_exist(name: str, hub: Hub, puller: Puller) -> None:
+    hub.repos["org/repo"][name] = weights(100)
+    with pytest.raises(BadCheckpoint, match="Q9_0"):
+        puller.pull("org/repo:Q9_0")
+    assert hub.fetched == []
+
+
 def test_a_model_that_does_not_fit_is_refused_before_anything_is_fetched(hub: Hub, puller: Puller) -> None:
     with pytest.raises(NotEnoughSpace, match="must stay free") as error:
         puller.pull("org/repo:Q4_K_M", disk_usage=Disk(SIZE + 99), reserve=100)
@@ -371,6 +391,32 @@ def test_a_disk_that_becomes_full_keeps_what_came_and_leaves_nothing_that_looks_
     assert puller.files() == [f"{digest_of(hub)}.incomplete"]
     assert puller.pull("org/repo:Q4_K_M").read_bytes() == hub.repos["org/repo"][ONE]
     assert hub.starts(ONE) == [0, limit]
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of half a megabyte; only root can have one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = sys.platform == "linux" and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={SIZE // 2}", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if not mounted or mounted.returncode:
+        pytest.skip("no disk can be mounted here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_disk_that_others_have_filled_meanwhile_keeps_what_came(hub: Hub, tiny_disk: Path) -> None:
+    puller = Puller(hub, tiny_disk)
+    with pytest.raises(NotEnoughSpace, match="became full"):
+        puller.pull("org/repo:Q4_K_M", disk_usage=Disk(2 * SIZE))
+    assert puller.found("org/repo:Q4_K_M") is None
+    (left,) = puller.files()
+    assert left == f"{digest_of(hub)}.incomplete"
+    with pytest.raises(NotEnoughSpace, match="more, and"):
+        puller.pull("org/repo:Q4_K_M")
+    assert hub.starts(ONE) == [0]
 
 
 def test_a_cache_that_cannot_be_written_to_is_explained(hub: Hub, tmp_path: Path) -> None:

@@ -201,4 +201,4 @@ def test_a_worker_ends_when_its_server_is_killed(hub: Hub, puller: Puller) -> No
 
 
 def workers() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if pulling_module._WORKER[-1] in child.cmdline()]
+    return [child for child in psutil.Process().children() if child.cmdline()[-1] == pulling_module._WORKER[-1]]

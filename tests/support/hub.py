@@ -53,6 +53,8 @@ class Faults:
     statuses: dict[str, deque[int]] = field(default_factory=lambda: defaultdict(deque))
     api_statuses: deque[int] = field(default_factory=deque)
     ignores_ranges: bool = False
+    #: What it answers when asked for a repository, in place of a description.
+    api_page: bytes | None = None
     #: The list of files has names only, as on a simple mirror.
     lists_names_only: bool = False
     #: Nor do the headers say a hash.
@@ -139,7 +141,9 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def describe(self, repo: str, send_body: bool) -> None:
-        if self.server.faults.api_statuses:
+        if self.server.faults.api_page is not None:
+            self.send(200, self.server.faults.api_page, {"Content-Type": "text/html"}, send_body)
+        elif self.server.faults.api_statuses:
             self.send(self.server.faults.api_statuses.popleft(), b"{}", {}, send_body)
         elif not self.refused(repo, send_body):
             files = [self.listed(name, content) for name, content in self.server.repos[repo].items()]

@@ -148,10 +148,10 @@ def scripted_app(services: Services | None = None, **settings: object) -> FastAP
 
 
 @asynccontextmanager
-async def client_of(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+async def client_of(app: FastAPI, base_url: str = "http://server") -> AsyncIterator[httpx.AsyncClient]:
     """A client that calls the app without a network. It gets an answer only when it is whole."""
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base_url) as client,
     ):
         yield client

@@ -26,7 +26,7 @@ from lemonade_like.models.progress import Sampler, Tracker
 from lemonade_like.models.pull import Pulling, Wanted
 from lemonade_like.models.pulling import Pulls
 from lemonade_like.models.registry import ModelEntry, Registry
-from lemonade_like.models.space import in_gb
+from lemonade_like.models.space import readable_size
 from lemonade_like.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def delete_model(name: str, settings: Settings) -> None:
     manager = _manager(settings)
     name, deleted = asyncio.run(manager.delete(name))
     kept = f" {', '.join(deleted.kept)} is kept: other models need it." if deleted.kept else ""
-    typer.echo(f"Deleted {name}: {in_gb(deleted.bytes)} are free again.{kept}")
+    typer.echo(f"Deleted {name}: {readable_size(deleted.bytes)} are free again.{kept}")
 
 
 def list_variants(checkpoint: str, settings: Settings, console: Console | None = None) -> None:
@@ -97,7 +97,7 @@ def list_variants(checkpoint: str, settings: Settings, console: Console | None =
         table.add_column(heading, overflow="fold", no_wrap=heading != "Files")
     for variant in variants:
         state = "downloaded" if variant.downloaded else ("recommended" if variant.recommended else "")
-        table.add_row(variant.name, in_gb(variant.size_bytes), str(len(variant.files)), state)
+        table.add_row(variant.name, readable_size(variant.size_bytes), str(len(variant.files)), state)
     console.print(table)
     console.print(f"`lemonade-like pull {repo}:QUANTISATION` downloads one.", markup=False)
 
@@ -115,7 +115,11 @@ def _entry(checkpoint: str, mmproj: str | None, labels: Sequence[str]) -> ModelE
     try:
         return ModelEntry(checkpoint=checkpoint, mmproj=mmproj, labels=tuple(labels))
     except ValidationError as error:
-        raise SettingsError(f"--checkpoint {checkpoint}: {error.errors()[0]['msg']}. Write org/repo:QUANT.") from None
+        first = error.errors()[0]
+        option = {"labels": "--label"}.get(str(first["loc"][0]), f"--{first['loc'][0]}")
+        raise SettingsError(
+            f"{option} {first['input']} cannot be: {first['msg']}.\nWrite --checkpoint org/repo:QUANT."
+        ) from None
 
 
 def _progress_on(console: Console, plan: Plan) -> tuple[AbstractContextManager[object], Callable[[PullProgress], None]]:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _MAGIC: Final = b"GGUF"
 #: Seconds to wait before the line is tried again, each time that it broke without bringing anything.
 PATIENCE: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+#: Seconds in which a lock that nobody holds can be had.
+_MOMENT: Final = 0.05
 #: How often to look whether another process has finished with the file.
 _LOOK_SECONDS: Final = 0.25
 #: Worth trying again: the Hub is busy, or unwell.
@@ -67,12 +69,14 @@ def fetch(
 
 
 def _wait_for_others(file: RemoteFile, cached: CachedRepository, tracker: Tracker) -> None:
+    patience = _MOMENT
     while True:
         try:
-            with WeakFileLock(cached.lock(file.digest), timeout=_LOOK_SECONDS):
+            with WeakFileLock(cached.lock(file.digest), timeout=patience):
                 return
         except filelock.Timeout:
             tracker.at(size_of(cached.partial(file)), "waiting")
+            patience = _LOOK_SECONDS
 
 
 def _is_there(file: RemoteFile, cached: CachedRepository, tracker: Tracker) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT: Final = 30  # seconds for the list of files
 _LIBRARY: Final = "lemonade-like"
+_REVISION: Final = re.compile(r"[0-9a-f]{40}")
 _HASH: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 #: What a projector is best fetched as; it is small, and a coarser one costs what the model sees.
 _PROJECTOR_PREFERENCE: Final = ("F16", "BF16", "F32")
@@ -97,6 +98,10 @@ class Hub:
             info = self._api.model_info(name, timeout=_TIMEOUT, files_metadata=True)
         except HUB_ERRORS as error:
             raise explain(error, name, self.endpoint) from error
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise _no_hub(self.endpoint) from error
+        if not _REVISION.fullmatch(info.sha or ""):
+            raise _no_hub(self.endpoint)
         revision = str(info.sha)
         files = [
             RemoteFile(
@@ -107,6 +112,7 @@ class Hub:
                 (sibling.lfs.sha256 if sibling.lfs else sibling.blob_id) or "",
             )
             for sibling in info.siblings or ()
+            if _is_inside(sibling.rfilename)
         ]
         return Repository(name, revision, tuple(files))
 
@@ -157,6 +163,19 @@ class Hub:
         """What to send with a request for a file: who we are, and the token if there is one."""
         # Compressed on the way, the rest of a file could not be asked for.
         return {**build_hf_headers(library_name=_LIBRARY), "Accept-Encoding": "identity"}
+
+
+def _no_hub(endpoint: str) -> DownloadError:
+    return DownloadError(
+        f"What {endpoint} answers is not what a hub answers.\n"
+        "Check HF_ENDPOINT; a proxy, or a page to sign in to the network, may be in between."
+    )
+
+
+def _is_inside(name: str) -> bool:
+    """Tell whether a file's name leads nowhere but below the folder that it is put into, on any system."""
+    parts = PurePosixPath(name).parts
+    return bool(parts) and not name.startswith("/") and ".." not in parts and not re.search(r"[\\:\0]", name)
 
 
 def best_projector(files: Sequence[str]) -> str | None:

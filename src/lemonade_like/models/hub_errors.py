@@ -118,7 +118,9 @@ def from_json(said: dict[str, Any]) -> DownloadError:
 
 def unusable(repo: str, error: NoSuchFiles, *, quant: str | None) -> BadCheckpoint:
     """Return what to say of a repository that has not exactly one complete model of ``quant``."""
-    code = "ambiguous_quant" if error.ambiguous else "quant_not_found"
+    code = "quant_not_found"
+    if error.ambiguous:
+        code = "ambiguous_quant"
     remedy = f"Name one of them: {repo}:QUANT, or {repo}:FILE.gguf." if error.choices else "Choose another repository."
     return BadCheckpoint(
         f"{repo}{f':{quant}' if quant else ''} does not name one model: {error}.\n"

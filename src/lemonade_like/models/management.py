@@ -80,6 +80,7 @@ class ModelManager:
         self._in_use = in_use
         self._unload = unload
         self._hub = hub
+        self._beginning: set[asyncio.Task[None]] = set()
 
     async def pull(self, name: str, entry: ModelEntry | None = None) -> Started:
         """Start to pull the model, or join the pull that runs; return when the Hub has said what it is made of.
@@ -103,10 +104,22 @@ class ModelManager:
             return Started(name, None)
         pull = self._pulls.start(name, wanted)
         pull.on_end(lambda: self._registry.changed(name))
+        # A client that goes away ends neither the pull nor what comes with it.
+        beginning = asyncio.create_task(self._begin(pull, name, entry))
+        self._beginning.add(beginning)
+        beginning.add_done_callback(self._begun)
+        await asyncio.shield(beginning)
+        return Started(name, pull)
+
+    async def _begin(self, pull: Pull, name: str, entry: ModelEntry | None) -> None:
         await pull.planned()
         if entry is not None:
             await asyncio.to_thread(self._registry.register, name, entry)
-        return Started(name, pull)
+
+    def _begun(self, beginning: asyncio.Task[None]) -> None:
+        self._beginning.discard(beginning)
+        if not beginning.cancelled():
+            beginning.exception()  # whoever waited has got it
 
     async def cancel(self, name: str) -> bool:
         """End the pull of that model; tell whether there was one. What has come is kept. Raises ``ModelNotFound``."""
@@ -122,6 +135,10 @@ class ModelManager:
             Conflict: it is in use, being pulled, or all its files are another model's too.
         """
         model = await asyncio.to_thread(self._registry.to_pull, name)
+        users = model.name.startswith(USER_PREFIX)
+        if users and Wanted.of(model) is None:  # a name for a file of the user's own
+            await asyncio.to_thread(self._registry.forget, model.name)
+            return model.name, Deleted(0, 0, ())
         wanted = _deletable(model)
         self._require_unused(model.name, wanted)
         if self._unload is not None:
@@ -129,7 +146,6 @@ class ModelManager:
         sharing = await asyncio.to_thread(self._others, model)
         deleted = await asyncio.to_thread(delete_model, wanted, sharing.values(), self._hub.folder)
         self._registry.changed(model.name)
-        users = model.name.startswith(USER_PREFIX)
         if users:
             await asyncio.to_thread(self._registry.forget, model.name)
         elif not deleted.files:

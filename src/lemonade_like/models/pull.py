@@ -67,7 +67,10 @@ class Pulling:
         """Ask the Hub what the model is made of, and see that it fits. Raises ``DownloadError``."""
         wanted = self._wanted
         plan = self._hub.plan(Checkpoint.parse(wanted.checkpoint), wanted.mmproj, vision=wanted.vision)
-        free = free_space(self._cache, self._disk_usage)
+        try:
+            free = free_space(self._cache, self._disk_usage)
+        except OSError as error:
+            raise explain(error, wanted.checkpoint, self._hub.endpoint) from error
         require_space(wanted.checkpoint, self._missing(plan), free, self._cache, reserve=self._reserve)
         return plan
 

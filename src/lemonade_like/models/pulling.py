@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 
 _logger: Final = logging.getLogger(__name__)
 
-_WORKER: Final = (sys.executable, "-m", "lemonade_like.models.pull_worker")
+_MODULE: Final = "lemonade_like.models.pull_worker"
+#: This Python, and nothing from the folder that we happen to be in.
+_WORKER: Final = (
+    (sys.executable, "-P", "-m", _MODULE)
+    if sys.version_info >= (3, 11)
+    else (sys.executable, "-c", f"import sys; sys.path.pop(0); from {_MODULE} import main; main()")
+)
 _LONGEST_LINE: Final = 1 << 20
 _TAIL: Final = 5
 """Lines of what a worker printed before it died."""

@@ -36,13 +36,13 @@ def require_space(name: str, needed: int, free: int, folder: Path, *, reserve: i
     lacking = needed + reserve - free
     if needed and lacking > 0:
         raise NotEnoughSpace(
-            f"{name} needs {in_gb(needed)} more, and {in_gb(reserve)} must stay free, but {folder} has "
-            f"{in_gb(free)} free.\n"
-            f"Free {in_gb(lacking)} there (`lemonade-like delete NAME` removes a model), "
+            f"{name} needs {readable_size(needed)} more, and {readable_size(reserve)} must stay free, but {folder} has "
+            f"{readable_size(free)} free.\n"
+            f"Free {readable_size(lacking)} there (`lemonade-like delete NAME` removes a model), "
             "or set HF_HOME to a folder on another disk."
         )
 
 
-def in_gb(size: int) -> str:
+def readable_size(size: int) -> str:
     """Return a number of bytes as people read it."""
-    return f"{size / 1e9:.2f} GB"
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

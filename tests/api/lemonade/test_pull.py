@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,17 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from fastapi import FastAPI
 
 from lemonade_like.api import sse
 from lemonade_like.app import create_app, open_services
 from lemonade_like.models.registry import Registry
 from lemonade_like.settings import Settings
 from tests.support.hub import GATED, Gate, Hub, running_hub, weights
-from tests.support.pulls import Puller
+from tests.support.pulls import Puller, keep_user_models_in
 from tests.support.server import serving
 from tests.support.sse import named_events
+from tests.support.turns import client_of
 
 BUILT_IN = "gpt-oss-20b-GGUF"
 HALF = 1 << 20
@@ -29,7 +30,8 @@ FILE = "gpt-oss-20b-mxfp4.gguf"
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    keep_user_models_in(tmp_path / "data", monkeypatch)
     monkeypatch.delenv("HF_TOKEN", raising=False)
     repos = {
         "ggml-org/gpt-oss-20b-GGUF": {FILE: weights(SIZE)},
@@ -44,18 +46,26 @@ def puller(hub: Hub, tmp_path: Path) -> Puller:
     return Puller(hub, tmp_path / "cache")
 
 
-@asynccontextmanager
-async def server(puller: Puller, folder: Path, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+def app_of(puller: Puller, folder: Path, **settings: Any) -> FastAPI:
     chosen = Settings(cache_dir=folder / "own", **settings)
     registry = Registry.from_settings(chosen, puller.place.cache)
-    app = create_app(chosen, partial(open_services, registry=registry, hub=puller.place))
-    async with serving(app) as url, httpx.AsyncClient(base_url=f"{url}/v1", timeout=30) as client:
-        yield client
+    return create_app(chosen, partial(open_services, registry=registry, hub=puller.place))
 
 
 @pytest.fixture
 async def client(puller: Puller, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with server(puller, tmp_path) as client:
+    """Gets each answer when it is whole."""
+    async with client_of(app_of(puller, tmp_path), base_url="http://server/v1") as client:
+        yield client
+
+
+@pytest.fixture
+async def live(puller: Puller, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """Has a real connection."""
+    async with (
+        serving(app_of(puller, tmp_path)) as url,
+        httpx.AsyncClient(base_url=f"{url}/v1", timeout=30) as client,
+    ):
         yield client
 
 
@@ -96,10 +106,10 @@ async def test_a_pull_answers_when_the_model_is_there(field: str, client: httpx.
     assert await downloaded(client, BUILT_IN)
 
 
-async def test_a_stream_has_progress_and_then_complete(client: httpx.AsyncClient, hub: Hub) -> None:
+async def test_a_stream_has_progress_and_then_complete(live: httpx.AsyncClient, hub: Hub) -> None:
     gate = hub.faults.gates[FILE] = Gate(after=HALF)
     seen: list[tuple[str, dict[str, Any]]] = []
-    async with client.stream("POST", "/pull", json={"model_name": BUILT_IN, "stream": True}) as response:
+    async with live.stream("POST", "/pull", json={"model_name": BUILT_IN, "stream": True}) as response:
         async for name, said in named_events(response):
             seen.append((name, said))
             if name == "progress" and said["bytes_downloaded"] == HALF:
@@ -124,40 +134,40 @@ async def test_a_stream_has_progress_and_then_complete(client: httpx.AsyncClient
 
 
 async def test_two_clients_see_the_same_pull_and_one_that_leaves_ends_nothing(
-    client: httpx.AsyncClient, hub: Hub
+    live: httpx.AsyncClient, hub: Hub
 ) -> None:
     gate = hub.faults.gates[FILE] = Gate(after=HALF)
-    async with client.stream("POST", "/pull", json={"model_name": BUILT_IN, "stream": True}) as leaves:
+    async with live.stream("POST", "/pull", json={"model_name": BUILT_IN, "stream": True}) as leaves:
         async for name, said in named_events(leaves):
             if name == "progress" and said["bytes_downloaded"] == HALF:
                 break
     # It has gone. Whoever comes now sees how far it is.
-    async with client.stream("POST", "/pull", json={"model_name": BUILT_IN, "stream": True}) as joins:
+    async with live.stream("POST", "/pull", json={"model_name": BUILT_IN, "stream": True}) as joins:
         joined = named_events(joins)
         name, said = await anext(joined)
         assert (name, said["bytes_downloaded"]) == ("progress", HALF)
-        whole = asyncio.create_task(client.post("/pull", json={"model_name": BUILT_IN}))
+        whole = asyncio.create_task(live.post("/pull", json={"model_name": BUILT_IN}))
         gate.opened.set()
         assert [name async for name, _ in joined][-1] == "complete"
     assert (await whole).status_code == 200
     assert hub.starts(FILE) == [0]
 
 
-async def test_a_cancelled_pull_is_told_to_all_and_the_next_one_goes_on(client: httpx.AsyncClient, hub: Hub) -> None:
+async def test_a_cancelled_pull_is_told_to_all_and_the_next_one_goes_on(live: httpx.AsyncClient, hub: Hub) -> None:
     gate = hub.faults.gates[FILE] = Gate(after=HALF)
-    whole = asyncio.create_task(client.post("/pull", json={"model_name": BUILT_IN}))
-    async with client.stream("POST", "/pull", json={"model_name": BUILT_IN, "stream": True}) as response:
+    whole = asyncio.create_task(live.post("/pull", json={"model_name": BUILT_IN}))
+    async with live.stream("POST", "/pull", json={"model_name": BUILT_IN, "stream": True}) as response:
         events = named_events(response)
         while (await anext(events))[1].get("bytes_downloaded") != HALF:
             pass
-        answer = await client.post("/pull/cancel", json={"model_name": BUILT_IN})
+        answer = await live.post("/pull/cancel", json={"model_name": BUILT_IN})
         assert (answer.status_code, answer.json()["status"]) == (200, "success")
         name, said = await anext(events)
     assert (name, said["error"]["code"]) == ("error", "pull_cancelled")
     assert error_of(await whole, 409)["code"] == "pull_cancelled"
-    assert not await downloaded(client, BUILT_IN)
+    assert not await downloaded(live, BUILT_IN)
     gate.opened.set()
-    assert (await client.post("/pull", json={"model_name": BUILT_IN})).status_code == 200
+    assert (await live.post("/pull", json={"model_name": BUILT_IN})).status_code == 200
     assert hub.starts(FILE) == [0, HALF]
 
 
@@ -167,11 +177,11 @@ async def test_what_is_not_being_pulled_cannot_be_cancelled(client: httpx.AsyncC
 
 
 async def test_a_silent_line_is_kept_alive_with_comments(
-    client: httpx.AsyncClient, hub: Hub, monkeypatch: pytest.MonkeyPatch
+    live: httpx.AsyncClient, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sse.EventStream.__init__, "__kwdefaults__", {"on_end": None, "keep_alive_seconds": 0.01})
     gate = hub.faults.gates[FILE] = Gate(after=HALF)
-    async with client.stream("POST", "/pull", json={"model_name": BUILT_IN, "stream": True}) as response:
+    async with live.stream("POST", "/pull", json={"model_name": BUILT_IN, "stream": True}) as response:
         async for name, _ in named_events(response):
             if name == "" and gate.reached.is_set():
                 gate.opened.set()
@@ -221,26 +231,32 @@ async def test_a_checkpoint_is_pulled_without_being_registered(field: str, clien
         ({"model_name": "user.x", "checkpoint": f"{GATED}:Q4_0"}, 403, "gated_repository", "HF_TOKEN"),
     ],
 )
-async def test_a_mistake_has_its_own_status_streamed_or_not_and_registers_nothing(
+async def test_a_mistake_has_its_own_status_and_registers_nothing(
     body: dict[str, Any], status: int, code: str, part: str, client: httpx.AsyncClient
 ) -> None:
-    for stream in (False, True):
-        error = error_of(await client.post("/pull", json={**body, "stream": stream}), status)
-        assert error["code"] == code
-        assert part in error["message"]
+    error = error_of(await client.post("/pull", json=body), status)
+    assert error["code"] == code
+    assert part in error["message"]
     assert (await client.get("/models/user.x")).status_code == 404
 
 
-async def test_a_file_that_is_wrong_ends_the_stream_with_an_error(client: httpx.AsyncClient, hub: Hub) -> None:
+async def test_a_mistake_has_its_own_status_for_a_stream_too(client: httpx.AsyncClient) -> None:
+    unknown = await client.post("/pull", json={"model_name": "nobody", "stream": True})
+    assert error_of(unknown, 404)["code"] == "model_not_found"
+    ambiguous = await client.post("/pull", json={"checkpoint": "org/eyes", "stream": True})
+    assert error_of(ambiguous, 400)["code"] == "ambiguous_quant"
+
+
+async def test_a_file_that_is_wrong_ends_the_stream_with_an_error(live: httpx.AsyncClient, hub: Hub) -> None:
     hub.faults.content[FILE] = weights(SIZE, seed=3)
-    answer = await client.post("/pull", json={"model_name": BUILT_IN})
+    answer = await live.post("/pull", json={"model_name": BUILT_IN})
     assert error_of(answer, 502)["code"] == "checksum_mismatch"
     gate = hub.faults.gates[FILE] = Gate(after=HALF)
-    async with client.stream("POST", "/pull", json={"model_name": BUILT_IN, "stream": True}) as response:
+    async with live.stream("POST", "/pull", json={"model_name": BUILT_IN, "stream": True}) as response:
         events = [event async for event in opening(gate, response)]
     name, said = events[-1]
     assert (name, said["error"]["code"]) == ("error", "checksum_mismatch")
-    assert not await downloaded(client, BUILT_IN)
+    assert not await downloaded(live, BUILT_IN)
 
 
 async def test_a_server_that_stops_ends_its_pulls_and_tells_the_clients(
@@ -248,8 +264,8 @@ async def test_a_server_that_stops_ends_its_pulls_and_tells_the_clients(
 ) -> None:
     gate = hub.faults.gates[FILE] = Gate(after=HALF)
     async with httpx.AsyncClient(timeout=30) as client:
-        async with server(puller, tmp_path) as its_own:
-            client.base_url = its_own.base_url
+        async with serving(app_of(puller, tmp_path)) as url:
+            client.base_url = f"{url}/v1"
             streamed = asyncio.create_task(events_of(client, model_name=BUILT_IN))
             whole = asyncio.create_task(client.post("/pull", json={"model_name": BUILT_IN}))
             assert await asyncio.to_thread(gate.reached.wait, 20)
@@ -318,7 +334,8 @@ async def test_a_built_in_model_whose_files_are_a_users_too_is_not_deleted(clien
 async def test_what_is_not_ours_to_delete_stays(puller: Puller, tmp_path: Path) -> None:
     own = tmp_path / "mine.gguf"
     own.write_bytes(b"GGUF")
-    async with server(puller, tmp_path, models=(str(own),)) as client:
+    app = app_of(puller, tmp_path, models=(str(own),))
+    async with client_of(app, base_url="http://server/v1") as client:
         bundled = await client.post("/delete", json={"model_name": "tiny-gpt-oss"})
         local = await client.post("/delete", json={"model_name": "mine"})
         unknown = await client.post("/delete", json={"model_name": "nobody"})

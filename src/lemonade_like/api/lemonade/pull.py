@@ -89,7 +89,7 @@ class PullRequest(ModelName):
 
     @property
     def entry(self) -> ModelEntry | None:
-        """What to register, if anything."""
+        """What to register, if anything. Raises ``BadRequest``."""
         if self.checkpoint is None or self.wanted == self.checkpoint:
             return None
         flags = {
@@ -99,7 +99,8 @@ class PullRequest(ModelName):
             "reranking": self.reranking,
         }
         labels = dict.fromkeys([*self.labels, *(label for label, given in flags.items() if given)])
-        return ModelEntry(checkpoint=self.checkpoint, mmproj=self.mmproj, labels=tuple(labels))
+        said = {"checkpoint": self.checkpoint, "mmproj": self.mmproj, "labels": list(labels)}
+        return validated(ModelEntry, said)
 
 
 @router.post("/pull", response_model=None, summary="Download a model", openapi_extra=json_body(PullRequest))
