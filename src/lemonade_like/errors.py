@@ -6,14 +6,19 @@
     ├── BadRequest                  400  invalid_request_error: the client asked for something that cannot be
     │   └── ContextLengthExceeded   400  context_length_exceeded
     ├── ModelNotFound               404  model_not_found
+    ├── ModelNotLoaded              404  model_not_loaded: there is nothing to unload
+    ├── ModelBusy                   409  model_busy: turns still run on it
     ├── Unauthorized                401  invalid_api_key
+    ├── QueueFull                   429  queue_full: too many wait already
     ├── HarmonyUnavailable          500  harmony_unavailable: Harmony was asked for and cannot be had
     └── EngineFailure               500  the engine could not load the model, or died
         ├── EngineNotFound          500  there is no engine to run
-        └── EngineUnavailable       503  the engine is shutting down
+        ├── NotEnoughMemory         500  not_enough_memory: the model does not fit beside what may not be unloaded
+        └── EngineUnavailable       503  the engine takes no turns now
+            └── ShuttingDown        503  shutting_down: the server is, and takes no new turns
 
 Every wire format writes the same four facts: message, type, param, code. A message says what happened, why, and what
-to do.
+to do. Where it helps to come back later, ``retry_after`` says after how many seconds; HTTP has a header for it.
 """
 
 from __future__ import annotations
@@ -27,6 +32,7 @@ class ServerError(Exception):
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     default_code: ClassVar[str | None] = None
+    retry_after: int | None = None
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -56,12 +62,40 @@ class ModelNotFound(ServerError):
     default_code = "model_not_found"
 
 
+class ModelNotLoaded(ServerError):
+    """The model is known, but not loaded."""
+
+    status = 404
+    type = "invalid_request_error"
+    default_code = "model_not_loaded"
+
+
+class ModelBusy(ServerError):
+    """The model cannot go yet: turns run on it, and none is ever cut off."""
+
+    status = 409
+    type = "invalid_request_error"
+    default_code = "model_busy"
+
+
 class Unauthorized(ServerError):
     """The request carries no API key, or a wrong one."""
 
     status = 401
     type = "invalid_request_error"
     default_code = "invalid_api_key"
+
+
+class QueueFull(ServerError):
+    """As many turns wait as may wait; ``retry_after`` is in how many seconds a place is likely to be free."""
+
+    status = 429
+    type = "rate_limit_error"
+    default_code = "queue_full"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class HarmonyUnavailable(ServerError):
@@ -86,8 +120,21 @@ class EngineNotFound(EngineFailure):
     default_code = "engine_not_found"
 
 
+class NotEnoughMemory(EngineFailure):
+    """The model does not fit into the memory that models may take; the message says what stands in its way."""
+
+    default_code = "not_enough_memory"
+
+
 class EngineUnavailable(EngineFailure):
-    """The engine is going away and takes no new turns."""
+    """The engine takes no turns now: it is going away, or it keeps crashing and is given time."""
 
     status = 503
     default_code = "engine_unavailable"
+
+
+class ShuttingDown(EngineUnavailable):
+    """The server has been told to stop. Where another takes its place, it is soon there."""
+
+    default_code = "shutting_down"
+    retry_after = 5

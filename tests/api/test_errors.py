@@ -10,6 +10,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 
 from lemonade_like.api.errors import UnexpectedErrors
+from lemonade_like.errors import QueueFull, ShuttingDown
 from lemonade_like.observe.requests import RequestLog
 from tests.support.turns import ScriptedTurns, client_of, scripted_app, scripted_services
 
@@ -62,6 +63,17 @@ async def test_an_unforeseen_error_is_logged_with_its_traceback_and_answered_wit
     assert caplog.text.count("swordfish") == 1
 
 
+@pytest.mark.parametrize(
+    ("error", "status", "seconds"),
+    [(QueueFull("Full.", retry_after=7), 429, "7"), (ShuttingDown("Bye."), 503, "5")],
+)
+async def test_an_error_that_passes_says_when_to_come_again(error: Exception, status: int, seconds: str) -> None:
+    async with client_of(scripted_app(scripted_services(ScriptedTurns([error])))) as client:
+        answer = await client.post("/v1/chat/completions", json=CHAT)
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (status, seconds)
+
+
 async def test_a_request_that_the_server_cancels_is_told_to_come_again() -> None:
     waiting = asyncio.Event()
     messages: list[Any] = []
@@ -79,7 +91,8 @@ async def test_a_request_that_the_server_cancels_is_told_to_come_again() -> None
     running.cancel()
     await running
     assert messages[0]["status"] == 503
-    assert b"engine_unavailable" in messages[1]["body"]
+    assert b"shutting_down" in messages[1]["body"]
+    assert (b"retry-after", b"5") in messages[0]["headers"]
 
 
 async def test_a_request_whose_client_left_is_logged_as_such_and_is_no_error(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from lemonade_like.api.validation import as_bad_request
-from lemonade_like.errors import EngineUnavailable, ServerError
+from lemonade_like.errors import ServerError, ShuttingDown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,11 @@ def error_object(error: ServerError) -> dict[str, Any]:
 
 def error_response(error: ServerError) -> Response:
     """Return the answer that says what went wrong."""
-    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
+    headers: dict[str, str] = {}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
     return _json(error.status, error_object(error), headers)
 
 
@@ -58,9 +62,9 @@ def unexpected(scope: Scope) -> ServerError:
     )
 
 
-def shutting_down() -> EngineUnavailable:
+def shutting_down() -> ShuttingDown:
     """Return what a client learns whose answer was still under way when the server had to stop."""
-    return EngineUnavailable("The server shut down before the answer was complete. Send the request again.")
+    return ShuttingDown("The server shut down before the answer was complete. Send the request again.")
 
 
 class UnexpectedErrors:

@@ -1,55 +1,105 @@
-"""The pool: who is resident, and who is being loaded.
+"""The pool: does what the scheduler decides, and reports to it what came of it.
 
 All of it runs on one event loop, so there are no locks: what gates a change is read and changed without an ``await`` in
-between.
+between. Engines are started and stopped in tasks of their own, which no client's leaving cancels.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-from contextvars import Context
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic
 
-from lemonade_like.errors import EngineUnavailable
-from lemonade_like.pool.resident import FormatT, Lease, LoadedModel, Resident
+from lemonade_like.errors import ShuttingDown
+from lemonade_like.pool.actions import Admit, Refuse, Resume
+from lemonade_like.pool.engines import Engines
+from lemonade_like.pool.lease import Lease, Ticket, Waiting
+from lemonade_like.pool.limits import PoolLimits
+from lemonade_like.pool.resident import FormatT
+from lemonade_like.pool.status import ModelStatus, describe_stage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
+    from lemonade_like.engine.client import EngineConnectionLost
     from lemonade_like.models.registry import Registry
-    from lemonade_like.pool.loader import Loader
+    from lemonade_like.pool.actions import Action
+    from lemonade_like.pool.loader import Loader, LoadOptions
+    from lemonade_like.pool.resident import LoadedModel
+    from lemonade_like.pool.state import Place
 
-_logger = logging.getLogger("lemonade_like.pool")
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What came of a request to load: ``seconds`` it took (0 if the model was there), and ``evicted``, why what went
+    for it had to go, in words."""
+
+    model: ModelStatus
+    seconds: float
+    evicted: tuple[str, ...]
 
 
 class Pool(Generic[FormatT]):
-    """Lends resident models to turns, and loads them on first use.
+    """Lends resident models to turns, as many at once as the engine has slots, and loads them on first use.
 
-    It does not count turns or queue them: an engine takes as many as it has slots and queues the rest itself. It does
-    not evict: what was loaded stays until its engine dies or the pool is closed.
+    It does not know what a turn does with its lease, and stops no engine on which a turn runs, except when it is
+    closed.
     """
 
-    def __init__(self, registry: Registry, loader: Loader[FormatT]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        loader: Loader[FormatT],
+        limits: PoolLimits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._registry = registry
         self._loader = loader
-        self._residents: dict[str, Resident[FormatT]] = {}
-        self._loads: dict[str, asyncio.Task[Resident[FormatT]]] = {}
-        self._watchers: set[asyncio.Task[None]] = set()
+        self._limits = limits or PoolLimits()
+        self._clock = clock
+        self._engines = Engines(registry, loader, self._limits, clock, changed=self._step, tell=self._refuse)
+        self._scheduler = self._engines.scheduler
+        self._tickets: dict[Place, Ticket[FormatT]] = {}
+        #: Turns whose engine died, until they are told that it runs again.
+        self._resuming: dict[Place, asyncio.Future[None]] = {}
+        #: The order in which those who wait are served, by model; made when it is asked for.
+        self._places: dict[str, dict[Place, int]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._turn_ended = asyncio.Event()
+        self._draining = False
         self._closing = False
 
-    def loaded(self) -> list[LoadedModel]:
-        """Return what is resident now."""
-        return [resident.describe() for resident in self._residents.values()]
+    # -- what turns need ------------------------------------------------------------------------------------------
 
-    def loading(self) -> list[str]:
-        """Return the names of the models that are being loaded now."""
-        return list(self._loads)
+    @contextlib.asynccontextmanager
+    async def ticket(self, name: str, client: str = "") -> AsyncIterator[Ticket[FormatT]]:
+        """Give a place in the line for the model of that name; ``client`` is whose turn it is, to be fair between them.
 
-    def is_resident(self, name: str) -> bool:
-        """Tell whether a lease of ``name`` can be had without loading. Raises ``ModelNotFound``."""
-        return self._resident(self._registry.resolve(name)) is not None
+        Leaving the block leaves the line, or gives the slot back.
+
+        Raises:
+            ModelNotFound: there is no such model.
+            QueueFull: too many wait for it already.
+            EngineUnavailable: its engine keeps crashing, and is given time.
+            ShuttingDown: the server is.
+        """
+        place = self._arrive(self._registry.resolve(name), client)
+        try:
+            yield self._tickets[place]
+        finally:
+            del self._tickets[place]
+            self._scheduler.leave(place, self._clock())
+            self._step()
+
+    @contextlib.asynccontextmanager
+    async def lease(self, name: str, client: str = "") -> AsyncIterator[Lease[FormatT]]:
+        """Lend the model of that name for one turn, when it is loaded and has a slot; raises as a ticket does."""
+        async with self.ticket(name, client) as ticket:
+            async for _ in ticket.waiting():
+                continue
+            yield ticket.lease
 
     async def prompt_format(self, name: str) -> tuple[str, FormatT | None]:
         """Return the model's own name and what renders its prompts, without loading it; ``None`` is its own template.
@@ -57,88 +107,180 @@ class Pool(Generic[FormatT]):
         Raises:
             ModelNotFound, HarmonyUnavailable, EngineNotFound: as loading it would.
         """
-        known = self._registry.resolve(name)
-        resident = self._resident(known)
+        resident = self._engines.ready(self._registry.resolve(name))
         if resident is not None:
             return resident.model.name, resident.prompt_format
         model = await asyncio.to_thread(self._registry.find, name)
         return model.name, await self._loader.prompt_format(model)
 
-    @contextlib.asynccontextmanager
-    async def lease(self, name: str) -> AsyncIterator[Lease[FormatT]]:
-        """Lend the model of that name for one turn, loading it first if it has to be.
+    def waiting(self, place: Place) -> Waiting:
+        """Return what a place in the line waits for."""
+        state = self._scheduler.state(place.model)
+        if place.model not in self._places:
+            self._places[place.model] = {each: number for number, each in enumerate(state.queue, 1)}
+        number = self._places[place.model].get(place, 0)
+        if state.stage == "ready" and not self._scheduler.is_closed_to(place):
+            return Waiting("queued", number)
+        return Waiting("loading", number, describe_stage(state, self._clock()))
 
-        However many ask, a model is loaded once; a client that goes away while it waits does not stop the load.
-
-        Raises:
-            ModelNotFound: there is no such model, or it is not downloaded.
-            HarmonyUnavailable, EngineFailure: it could not be loaded.
-            EngineUnavailable: the server is shutting down.
-        """
+    async def recover(self, lease: Lease[FormatT], error: EngineConnectionLost) -> None:
+        """Return when the model of the lease runs again: see ``Lease.recover``."""
+        died = await lease.lost()
         if self._closing:
             raise _shutting_down()
+        if lease.crashes >= self._limits.max_crashes:
+            raise lease.explain(error)
+        if not died:
+            return
+        self._step()  # takes note of the death, if nobody has yet
+        resumed = self._resuming[lease._place] = asyncio.get_running_loop().create_future()
+        self._scheduler.recover(lease._place)
+        self._step()
+        try:
+            await resumed
+        finally:
+            self._resuming.pop(lease._place, None)
+
+    # -- what operators need --------------------------------------------------------------------------------------
+
+    async def load(self, name: str, options: LoadOptions | None = None, *, pinned: bool | None = None) -> LoadReport:
+        """Load a model and return when it is ready. One that runs with other ``options`` than those is started anew
+        when the turns that are in line for it by now are done; without ``options`` it is left as it is. ``pinned``
+        keeps it from being evicted or unloaded for idleness; ``None`` leaves that, too.
+
+        Raises:
+            ModelNotFound, BadEngineArguments, HarmonyUnavailable, EngineFailure, NotEnoughMemory, ShuttingDown
+        """
         known = self._registry.resolve(name)
-        yield Lease(self._resident(known) or await self._loaded(known))
+        begun = self._clock()
+        if options:
+            await self._engines.load_with(known, options)
+        if pinned is not None:
+            self._engines.pin(known, pinned)
+        was_ready = self._engines.ready(known) is not None
+        place = self._arrive(known, "", turn=False)
+        ticket = self._tickets[place]
+        try:
+            async for _ in ticket.waiting():
+                was_ready = False
+        finally:
+            del self._tickets[place]
+            self._scheduler.leave(place, self._clock())
+            self._step()
+        evicted = () if was_ready else tuple(self._scheduler.state(known).evicted)
+        return LoadReport(await self._engines.describe(known), 0.0 if was_ready else self._clock() - begun, evicted)
+
+    async def unload(self, name: str | None = None) -> list[str]:
+        """Stop the engine of that model, or all engines, when the turns that are in line for it by now are done; return
+        the names of those that were stopped. A pin does not hold it, and is taken off.
+
+        Cancelling this does not undo it: the engine takes no more turns, and goes when it is idle. Raises
+        ``ModelNotFound`` if there is no model of that name.
+        """
+        names = list(self._engines.by_name) if name is None else [self._registry.resolve(name)]
+        going = {each: gone for each in names if (gone := self._engines.unload(each)) is not None}
+        self._step()
+        for gone in going.values():
+            await gone.wait()
+        return list(going)
+
+    def loaded(self) -> list[LoadedModel]:
+        """Return what is resident now."""
+        return [engine.resident.describe() for engine in self._engines.by_name.values() if engine.resident is not None]
+
+    def loading(self) -> list[str]:
+        """Return the names of the models that somebody waits for, or that are being loaded, now."""
+        stages = ("surveying", "wanted", "loading")
+        return [state.name for state in self._scheduler.states() if state.stage in stages]
+
+    async def status(self) -> list[ModelStatus]:
+        """Return what is known of all models that are wanted, loaded, or have crashed."""
+        described = [await self._engines.describe(name) for name in list(self._engines.by_name)]
+        return [status for status in described if status.state != "unloaded" or status.crashes]
+
+    async def drain(self) -> None:
+        """Take no new turns from now on, send away those that wait for a slot, and return when no turn runs."""
+        self._draining = True
+        for ticket in self._tickets.values():
+            if not ticket.granted:
+                ticket.refuse(_shutting_down())
+        while any(state.running for state in self._scheduler.states()):
+            self._turn_ended.clear()
+            await self._turn_ended.wait()
 
     async def close(self) -> None:
         """Stop all engines, those that are still loading too. No lease can be had from now on."""
-        self._closing = True
-        for load in self._loads.values():
-            load.cancel()
-        await asyncio.gather(*self._loads.values(), return_exceptions=True)
-        await asyncio.gather(*(resident.process.stop() for resident in self._residents.values()))
-        await asyncio.gather(*self._watchers)
+        self._draining = self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for ticket in self._tickets.values():
+            if not ticket.granted:
+                ticket.refuse(_shutting_down())
+        for resumed in self._resuming.values():
+            if not resumed.done():
+                resumed.set_exception(_shutting_down())
+        await self._engines.close()
 
-    def _resident(self, name: str) -> Resident[FormatT] | None:
-        resident = self._residents.get(name)
-        # Its last output may still be read, which whoever asks now need not wait for.
-        return resident if resident is not None and resident.process.exit_code() is None else None
+    # -- the owner ------------------------------------------------------------------------------------------------
 
-    async def _loaded(self, name: str) -> Resident[FormatT]:
-        load = self._load(name)
-        try:
-            return await asyncio.shield(load)
-        except asyncio.CancelledError:
-            if self._closing and load.cancelled():  # it is the load that was cancelled, not the client that waits
-                raise _shutting_down() from None
-            raise
+    def _arrive(self, name: str, client: str, *, turn: bool = True) -> Place:
+        if self._draining:
+            raise _shutting_down()
+        self._engines.engine(name)
+        self._engines.notice_deaths()
+        place = self._scheduler.arrive(name, client, self._clock(), turn=turn)
+        self._tickets[place] = Ticket(self, place)
+        self._step()
+        return place
 
-    def _load(self, name: str) -> asyncio.Task[Resident[FormatT]]:
-        task = self._loads.get(name)
-        if task is None:
-            # In a context of its own: what is logged of the engine belongs to no one request, even the first to ask.
-            context = Context()
-            task = context.run(asyncio.create_task, self._load_and_watch(name))
-            self._loads[name] = task
-            task.add_done_callback(lambda done: self._load_ended(name, done), context=context)
-        return task
+    def _step(self) -> None:
+        """Do what is to be done, and have all who wait look again."""
+        self._places.clear()
+        self._turn_ended.set()
+        if self._closing:
+            return
+        self._engines.notice_deaths()
+        for action in self._scheduler.step(self._clock()):
+            self._do(action)
+        for ticket in self._tickets.values():
+            ticket.look_again()
+        self._set_timer()
 
-    async def _load_and_watch(self, name: str) -> Resident[FormatT]:
-        model = await asyncio.to_thread(self._registry.find, name)
-        resident = await self._loader.load(model)
-        self._residents[name] = resident
-        watcher = asyncio.create_task(self._watch(resident), name=f"watch {name}")
-        self._watchers.add(watcher)
-        watcher.add_done_callback(self._watchers.discard)
-        return resident
+    def _do(self, action: Action) -> None:
+        if isinstance(action, Admit | Resume):
+            self._admit(action)
+        elif isinstance(action, Refuse):
+            self._refuse(action)
+        else:
+            self._engines.carry_out(action)
 
-    def _load_ended(self, name: str, task: asyncio.Task[Resident[FormatT]]) -> None:
-        del self._loads[name]
-        # The clients that wait are told; if none does any more, somebody must still look at the error.
-        if not task.cancelled() and (error := task.exception()):
-            _logger.warning("%s could not be loaded: %s", name, error)
+    def _admit(self, action: Admit | Resume) -> None:
+        resident = self._engines.engine(action.place.model).resident
+        assert resident is not None  # noqa: S101 (the scheduler admits to engines that are loaded)
+        ticket = self._tickets[action.place]
+        if isinstance(action, Admit):
+            ticket.grant(Lease(self, action.place, resident))
+            return
+        ticket.lease._resident = resident
+        resumed = self._resuming.get(action.place)
+        if resumed is not None and not resumed.done():
+            resumed.set_result(None)
 
-    async def _watch(self, resident: Resident[FormatT]) -> None:
-        process = resident.process
-        await process.wait()
-        name = resident.model.name
-        if self._residents.get(name) is resident:
-            del self._residents[name]
-        if not self._closing:
-            _logger.error(
-                "the engine of %s died (%s); its last lines:\n%s", name, process.how_it_ended(), process.log_tail()
-            )
+    def _refuse(self, action: Refuse) -> None:
+        resumed = self._resuming.get(action.place)
+        if resumed is None:
+            self._tickets[action.place].refuse(action.error)
+        elif not resumed.done():
+            resumed.set_exception(action.error)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        wake = self._scheduler.next_wake()
+        if wake is not None:
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, wake - self._clock()), self._step)
 
 
-def _shutting_down() -> EngineUnavailable:
-    return EngineUnavailable("The server is shutting down and takes no new requests.")
+def _shutting_down() -> ShuttingDown:
+    return ShuttingDown("The server is shutting down and takes no new requests.")

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from lemonade_like.harmony.conversation import Effort
+    from lemonade_like.pool.lease import Lease
     from lemonade_like.pool.pool import Pool
-    from lemonade_like.pool.resident import Lease
     from lemonade_like.turns.formats import HarmonyFormat
     from lemonade_like.turns.request import ReasoningFormat, TurnRequest
 
@@ -62,9 +62,10 @@ class Turns:
         """
         request = self._with_defaults(request)
         view = ReasoningView(request.reasoning_format or self._options.reasoning_format)
-        if not self._pool.is_resident(request.model):
-            yield [Progress("loading")]
-        async with self._pool.lease(request.model) as lease:
+        async with self._pool.ticket(request.model, request.client or request.owner) as ticket:
+            async for waiting in ticket.waiting():
+                yield [Progress(waiting.stage)]
+            lease = ticket.lease
             try:
                 async with aclosing(self._turn(request, lease)) as events:
                     async for batch in events:
@@ -73,7 +74,8 @@ class Turns:
             except EngineResponseError as error:
                 raise from_engine(error) from error
             except EngineConnectionLost as error:
-                raise await lease.explain(error) from error
+                await lease.lost()
+                raise lease.explain(error) from error
 
     async def render(self, request: TurnRequest) -> RenderedPrompt:
         """Return the prompt that the turn would begin with. Nothing is generated.
@@ -94,13 +96,14 @@ class Turns:
                 default_effort=self._options.default_effort,
                 today=self._options.today(),
             )
-        async with self._pool.lease(request.model) as lease:
+        async with self._pool.lease(request.model, request.client or request.owner) as lease:
             try:
                 return await jinja_preview(request, lease)
             except EngineResponseError as error:
                 raise from_engine(error) from error
             except EngineConnectionLost as error:
-                raise await lease.explain(error) from error
+                await lease.lost()
+                raise lease.explain(error) from error
 
     def _with_defaults(self, request: TurnRequest) -> TurnRequest:
         return replace(
