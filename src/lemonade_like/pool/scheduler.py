@@ -162,7 +162,7 @@ class Scheduler:
         if now - model.since >= HEALTHY_SECONDS:
             model.failures = 0
         model.count_failure(how, now)
-        model.stage = "cold"
+        model.stage, model.since = "cold", now
         if not model.running:
             model.leaving = None
 
@@ -244,7 +244,7 @@ class Scheduler:
             for victim in decision.victims:
                 model.evicted.append(victim.explanation)
                 ceded.append(victim.name)
-                self._stop(self.state(victim.name), victim.explanation, actions)
+                self._stop(self.state(victim.name), victim.explanation, now, actions)
 
     def _fits_behind(self, first: _First, model: ModelState, now: float) -> bool:
         """Tell whether the model fits now, and still will when ``first`` has what it waits for."""
@@ -289,8 +289,8 @@ class Scheduler:
         model.stage, model.since, model.why = "loading", now, ""
         actions.append(Load(model.name, warning))
 
-    def _stop(self, model: ModelState, why: str, actions: list[Action]) -> None:
-        model.stage = "stopping"
+    def _stop(self, model: ModelState, why: str, now: float, actions: list[Action]) -> None:
+        model.stage, model.since = "stopping", now
         actions.append(Stop(model.name, why))
 
     def _cutoff(self, model: ModelState) -> int | None:
@@ -315,9 +315,9 @@ class Scheduler:
             return
         if (leaving := model.leaving) is not None:
             if not self._in_line(model, None):
-                self._stop(model, leaving.why, actions)
+                self._stop(model, leaving.why, now, actions)
         elif self._may_idle_out(model) and now - model.last_used >= self._rules.idle_timeout:
-            self._stop(model, f"unloading {model.name}, idle for {now - model.last_used:.0f} s", actions)
+            self._stop(model, f"unloading {model.name}, idle for {now - model.last_used:.0f} s", now, actions)
 
     def _may_idle_out(self, model: ModelState) -> bool:
         idle = model.stage == "ready" and not model.running and not model.asked_for
