@@ -83,6 +83,23 @@ async def test_what_the_caller_has_looked_up_is_what_is_used(tmp_path: Path) -> 
     assert loaded.command[0] == str(FAKE_LLAMA_SERVER)
 
 
+async def test_an_engine_that_was_updated_since_the_start_is_found_in_its_new_place(tmp_path: Path) -> None:
+    updated = tmp_path / "backends" / "vulkan" / "b101" / "llama-server"
+    updated.parent.mkdir(parents=True)
+    updated.symlink_to(FAKE_LLAMA_SERVER)
+    settings = Settings(cache_dir=tmp_path, backend="vulkan")
+    registry = Registry([Model("mine", path=write_scenario(tmp_path / "mine.gguf"))], cache_dir=tmp_path)
+    gone = FoundEngine(("/gone/llama-server",), "vulkan", "installed")
+    async with open_services(settings, registry=registry, engine=gone) as services:
+        asked = TurnRequest("mine", (ChatMessage("user", (TextPart("Hi"),)),))
+        async with aclosing(services.turns.run(asked)) as turn:
+            with pytest.raises(ServerError):
+                async for _ in turn:
+                    pass
+        (loaded,) = services.pool.loaded()
+    assert (loaded.backend, loaded.command[0]) == ("vulkan", str(updated))
+
+
 def test_the_app_can_be_imported_without_engine_and_harmony() -> None:
     blocked = (
         "import sys; sys.modules.update(xllamacpp=None, openai_harmony=None); "

@@ -94,6 +94,8 @@ def test_every_setting_can_be_set_in_the_environment_and_in_the_file(
         "harmony": ("always", "always"),
         "harmony_by_backend": ("cpu=never,vulkan=auto", {"cpu": "never", "vulkan": "auto"}),
         "harmony_by_model": ("mine=always", {"mine": "always"}),
+        "llamacpp_args_by_backend": ("cpu=-t 8; vulkan=-ts 3,1", {"cpu": "-t 8", "vulkan": "-ts 3,1"}),
+        "releases_url": ("http://mirror/github", "http://mirror/github"),
         "log_level": ("error", "error"),
         "current_date": ("2026-01-31", "2026-01-31"),
     }
@@ -240,3 +242,21 @@ def test_a_home_is_needed_only_where_nothing_else_is_given(tmp_path: Path, monke
 def test_a_folder_under_the_home_of_nobody_is_refused(home: dict[str, str]) -> None:
     assert "LEMONADE_LIKE_CACHE_DIR" in refusal({}, home | {"LEMONADE_LIKE_CACHE_DIR": "~no-such-user/x"})
     assert "~no-such-user" in refusal({"config": "~no-such-user/x.yaml"}, home)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("harmony_by_backend", {"vulcan": "never"}),
+        ("harmony_by_backend", {"auto": "never"}),
+        ("llamacpp_args_by_backend", {"vulcan": "-ngl 99"}),
+        ("llamacpp_args_by_backend", {"vulkan": "'"}),
+        ("releases_url", "ftp://mirror"),
+        ("releases_url", "https://"),
+    ],
+)
+def test_a_backend_or_mirror_that_cannot_be_is_refused(
+    name: str, value: Any, tmp_path: Path, home: dict[str, str]
+) -> None:
+    with pytest.raises(SettingsError, match=f"is no value for {name}"):
+        load_settings({"config": config_file(tmp_path, yaml.safe_dump({name: value}))}, home)

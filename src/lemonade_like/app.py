@@ -18,6 +18,12 @@ from lemonade_like.api.errors import UnexpectedErrors, error_response, install_e
 from lemonade_like.api.openapi import install_body_definitions
 from lemonade_like.api.routes import endpoint_paths, install_routes
 from lemonade_like.api.services import Services
+from lemonade_like.engine.backends.manager import EngineManager
+from lemonade_like.engine.backends.report import Reporter
+from lemonade_like.engine.backends.states import Engines
+from lemonade_like.models.hub import HubPlace
+from lemonade_like.models.management import ModelManager
+from lemonade_like.models.pulling import Pulls
 from lemonade_like.models.registry import Registry
 from lemonade_like.models.vocabulary import vocabulary_dir
 from lemonade_like.observe.requests import RequestLog
@@ -31,36 +37,60 @@ if TYPE_CHECKING:
     from lemonade_like.engine.find import FoundEngine
     from lemonade_like.settings import Settings
 
+
 OpenServices = Callable[["Settings"], AbstractAsyncContextManager[Services]]
 
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, *, registry: Registry | None = None, engine: FoundEngine | None = None
+    settings: Settings,
+    *,
+    registry: Registry | None = None,
+    engine: FoundEngine | None = None,
+    hub: HubPlace | None = None,
 ) -> AsyncIterator[Services]:
     """Open what the endpoints need, and stop every engine at the end.
 
     ``registry`` and ``engine`` are those that the settings ask for, where the caller has looked them up already.
+    ``hub`` is another place for models to be pulled from and to.
 
     Raises:
         ModelNotFound: a model that the settings name is not there.
     """
-    registry = registry or Registry.from_settings(settings)
+    hub = hub or HubPlace()
+    registry = registry or Registry.from_settings(settings, hub.cache)
+    if engine and engine.source == "installed":
+        # It may be updated while the server runs, and its place is another then: it is looked for at each load.
+        engine = None
     # Turns run side by side without limit; an engine queues what it has no slot for.
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         # A vocabulary is checked by its hash once, not each time that its model is loaded.
         formats = HarmonyFormats(cache(partial(vocabulary_dir, cache_dir=settings.cache_dir)))
         pool = Pool(registry, Loader(registry, settings, session, formats, engine), PoolLimits.from_settings(settings))
+        pulls = Pulls(hub)
+        found = Engines(settings.llama_server, settings.backend, settings.backends_dir)
+        reporter = Reporter(found, hub.folder)
+        engines = EngineManager(settings.backends_dir, settings.releases_url, reporter.forget)
         services = Services(
             turns=Turns(pool, _turn_options(settings)),
             pool=pool,
             catalogue=registry,
+            system=reporter,
+            engines=engines,
+            manager=ModelManager(
+                registry,
+                pulls,
+                hub,
+                in_use=lambda name: name in pool.loading() or any(model.name == name for model in pool.loaded()),
+            ),
             version=version("lemonade-like"),
             started_at=time.time(),
         )
         try:
             yield services
         finally:
+            await engines.close()
+            await pulls.close()
             await pool.close()
 
 

@@ -95,9 +95,12 @@ def _environment_layer(environ: Mapping[str, str]) -> _Layer:
         spelling[key] = variable
         if key in ("models", "model"):
             raw[key] = [part.strip() for part in text.split(",") if part.strip()]
-        elif key.startswith("harmony_by_"):
+        elif "_by_" in key:
+            # Arguments have commas in them.
+            parts = text.split(";" if key.startswith("llamacpp_args_") else ",")
             raw[key] = {
-                name.strip(): mode.strip() for name, _, mode in (part.partition("=") for part in text.split(","))
+                name.strip(): value.strip()
+                for name, _, value in (part.partition("=") for part in parts if part.strip())
             }
         else:
             raw[key] = text

@@ -174,6 +174,15 @@ class Settings(BaseSettings):
         description="More arguments for llama-server, as one string, such as '--n-gpu-layers 99 --threads 8'.",
         json_schema_extra=_allowed("one string of arguments, quoted as in a shell"),
     )
+    llamacpp_args_by_backend: dict[str, str] = Field(
+        default={},
+        description="More arguments for the engines of single backends, such as {vulkan: '--n-gpu-layers 99'} (in the "
+        "environment: vulkan=--n-gpu-layers 99; cpu=--threads 8). They add to llamacpp_args, and go before it where "
+        "both say the same flag.",
+        json_schema_extra=_allowed(
+            "names of backends, each with a string of arguments, quoted as in a shell", file_only=True
+        ),
+    )
     load_timeout: int = Field(
         default=600,
         ge=0,
@@ -243,6 +252,13 @@ class Settings(BaseSettings):
         default="info",
         description="How much is logged to standard error.",
     )
+    releases_url: str = Field(
+        default="https://api.github.com",
+        pattern=r"^https?://[^/?#]+[^?#]*$",
+        description="Where `lemonade-like backends install` asks for releases of llama.cpp: GitHub's API, or a mirror "
+        "that answers the same.",
+        json_schema_extra=_allowed("a URL that begins with https:// or http://", file_only=True),
+    )
     cache_dir: Path = Field(
         default_factory=lambda: user_folder("cache"),
         description="Folder for what can be made again: the unpacked bundled model, vocabularies, logs.",
@@ -270,6 +286,20 @@ class Settings(BaseSettings):
     def _can_be_split(cls, arguments: str) -> str:
         shlex.split(arguments)
         return arguments
+
+    @field_validator("llamacpp_args_by_backend")
+    @classmethod
+    def _can_each_be_split(cls, by_backend: dict[str, str]) -> dict[str, str]:
+        for arguments in by_backend.values():
+            shlex.split(arguments)
+        return by_backend
+
+    @field_validator("harmony_by_backend", "llamacpp_args_by_backend")
+    @classmethod
+    def _are_backends(cls, by_backend: dict[str, str]) -> dict[str, str]:
+        if unknown := [name for name in by_backend if name == "auto" or name not in get_args(Backend)]:
+            raise ValueError(f"there is no backend {unknown[0]}")
+        return by_backend
 
     @field_validator("current_date")
     @classmethod

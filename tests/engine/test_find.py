@@ -63,7 +63,7 @@ def test_an_installed_engine_comes_before_path(tmp_path: Path) -> None:
 
 def test_a_backend_is_looked_for_in_its_own_folder_only(tmp_path: Path) -> None:
     executable(tmp_path / "vulkan" / "llama-server")
-    with pytest.raises(EngineNotFound, match="cuda"):
+    with pytest.raises(EngineNotFound, match="lemonade-like backends install cuda"):
         find_engine(None, "cuda", which=on_path, installed_dir=tmp_path)
 
 

@@ -35,6 +35,11 @@ def test_jinja_is_switched_on_explicitly_where_the_template_is_needed() -> None:
     assert command[-3:] == ["--jinja", "--top-k", "3"]
 
 
+def test_a_model_that_sees_is_given_its_projector() -> None:
+    spec = EngineSpec(("x",), "cpu", Path("m"), "m", 0, 1, jinja=False, mmproj_path=Path("/m/mmproj.gguf"))
+    assert command_line(spec, host="h", port=1)[-2:] == ["--mmproj", "/m/mmproj.gguf"]
+
+
 def test_what_steers_or_leaks_stays_out_of_the_engines_environment() -> None:
     environ = {
         "PATH": "/bin",
@@ -53,6 +58,11 @@ def test_what_steers_or_leaks_stays_out_of_the_engines_environment() -> None:
         "CUDA_VISIBLE_DEVICES": "1",
         "GGML_VK_VISIBLE_DEVICES": "0",
         "HF_HOME": "/models",
+        "LLAMA_ARG_UI": "0",
+        "LLAMA_ARG_WEBUI": "0",
+        "LLAMA_ARG_NO_WEBUI": "1",
+        "LLAMA_ARG_LOG_COLORS": "off",
+        "LLAMA_LOG_COLORS": "off",
         "LLAMA_API_KEY": "key",
     }
 
@@ -64,10 +74,16 @@ def test_extra_arguments_are_split_as_a_shell_would() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["--port 1", "-m x", "--host=0.0.0.0", "-np 3", "-c 5", "-a x", "--api-key k", "-ngl 1 --ctx-size 9", "-hf a/b"],
+    [
+        *("--port 1", "-m x", "--host=0.0.0.0", "-np 3", "-c 5", "-a x", "--api-key k", "-ngl 1 --ctx-size 9"),
+        *("-hf a/b", "--hf-token x", "--log-file x", "--path /", "--models-max 2"),
+        # llama-server reads these as the ones with dashes.
+        *("--ctx_size 9", "--api_key=k", "--model_url x"),
+    ],
 )
 def test_a_flag_that_is_the_servers_to_set_is_refused_by_name(text: str) -> None:
-    flag = next(word.partition("=")[0] for word in text.split() if word.startswith("-") and word != "-ngl")
+    written = next(word.partition("=")[0] for word in text.split() if word.startswith("-") and word != "-ngl")
+    flag = written.replace("_", "-")
     with pytest.raises(BadEngineArguments, match=f"may not contain {flag}:") as refused:
         parse_extra_args(text)
     assert isinstance(refused.value, BadRequest)

@@ -298,6 +298,7 @@ class _Handler(BaseHTTPRequestHandler):
 def main() -> None:
     """Serve the scenario until killed, as llama-server would."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser.add_argument("--version", action="version", version="version: 9999 (fake)")
     parser.add_argument("-m", "--model", type=Path, required=True)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)

@@ -10,10 +10,15 @@ from pathlib import Path
 import httpx
 from fastapi import FastAPI
 
-from lemonade_like.api.services import Services
+from lemonade_like.api.services import EngineInstaller, Services, SystemReporter
 from lemonade_like.app import create_app
+from lemonade_like.engine.backends.manager import InstallStep
+from lemonade_like.engine.backends.report import SystemReport
 from lemonade_like.errors import ModelNotFound
-from lemonade_like.models.model import Model, ModelOptions
+from lemonade_like.models.hub import HubPlace
+from lemonade_like.models.management import ModelManager
+from lemonade_like.models.model import Model, ModelEntry, ModelOptions
+from lemonade_like.models.pulling import Pulls
 from lemonade_like.pool.loader import LoadOptions
 from lemonade_like.pool.pool import LoadReport
 from lemonade_like.pool.status import ModelStatus
@@ -93,6 +98,18 @@ class FakeCatalogue:
                 return model
         raise ModelNotFound(f"There is no model called {name!r} here.", param="model")
 
+    def to_pull(self, name: str) -> Model:
+        return self.find(name)
+
+    def register(self, name: str, entry: ModelEntry) -> Model:
+        raise AssertionError(f"{name} was registered")
+
+    def forget(self, name: str) -> None:
+        raise AssertionError(f"{name} was forgotten")
+
+    def changed(self, name: str) -> None:
+        raise AssertionError(f"{name} has changed")
+
     def save_options(self, name: str, options: ModelOptions) -> None:
         self.saved[name] = options
 
@@ -104,11 +121,37 @@ MODELS = (
 )
 
 
-def scripted_services(turns: ScriptedTurns | None = None, pool: FakePool | None = None) -> Services:
+class NoEngines:
+    def install(
+        self, backend: str, version: str | None = None, *, force: bool = False
+    ) -> AsyncGenerator[InstallStep, None]:
+        raise AssertionError("nobody installs an engine")
+
+    async def uninstall(self, backend: str) -> None:
+        raise AssertionError("nobody removes an engine")
+
+
+class NoSystem:
+    async def report(self) -> SystemReport:
+        raise AssertionError("nobody asks for the machine")
+
+
+def scripted_services(
+    turns: ScriptedTurns | None = None,
+    pool: FakePool | None = None,
+    system: SystemReporter | None = None,
+    engines: EngineInstaller | None = None,
+) -> Services:
+    catalogue = FakeCatalogue(*MODELS)
+    # No hub is there.
+    place = HubPlace("http://127.0.0.1:9", Path("/nowhere"))
     return Services(
         turns=turns or ScriptedTurns(),
         pool=pool or FakePool(),
-        catalogue=FakeCatalogue(*MODELS),
+        catalogue=catalogue,
+        system=system or NoSystem(),
+        engines=engines or NoEngines(),
+        manager=ModelManager(catalogue, Pulls(place), place, in_use=lambda _: False),
         version="1.2.3",
         started_at=1_700_000_000.5,
     )
@@ -123,10 +166,10 @@ def scripted_app(services: Services | None = None, **settings: object) -> FastAP
 
 
 @asynccontextmanager
-async def client_of(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+async def client_of(app: FastAPI, base_url: str = "http://server") -> AsyncIterator[httpx.AsyncClient]:
     """A client that calls the app without a network. It gets an answer only when it is whole."""
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base_url) as client,
     ):
         yield client

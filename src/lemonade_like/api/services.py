@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from fastapi import Request
     from starlette.types import Scope
 
+    from lemonade_like.engine.backends.manager import InstallStep
+    from lemonade_like.engine.backends.report import SystemReport
+    from lemonade_like.models.management import ModelManager
     from lemonade_like.models.model import Model, ModelOptions
     from lemonade_like.pool.loader import LoadOptions
     from lemonade_like.pool.pool import LoadReport
@@ -43,6 +46,25 @@ class ModelPool(Protocol):
         """Stop a model's engine, or all, when they are idle; return which. Raises ``ModelNotFound``."""
 
 
+class SystemReporter(Protocol):
+    """Knows the machine, and the engines that it can run."""
+
+    async def report(self) -> SystemReport:
+        """Return what is known, within moments except for the first time; never raises."""
+
+
+class EngineInstaller(Protocol):
+    """Installs and removes engines."""
+
+    def install(
+        self, backend: str, version: str | None = None, *, force: bool = False
+    ) -> AsyncGenerator[InstallStep, None]:
+        """Yield the steps until it is done. Raises ``ServerError``; closing it ends nothing."""
+
+    async def uninstall(self, backend: str) -> None:
+        """Remove an engine. Raises ``ServerError``."""
+
+
 class ModelCatalogue(Protocol):
     """Knows what can be served."""
 
@@ -63,6 +85,9 @@ class Services:
     turns: TurnRunner
     pool: ModelPool
     catalogue: ModelCatalogue
+    system: SystemReporter
+    engines: EngineInstaller
+    manager: ModelManager
     version: str
     started_at: float
 

@@ -14,7 +14,6 @@ from typing import Annotated, NoReturn
 import typer
 
 from lemonade_like.cli.models import list_models
-from lemonade_like.cli.pull import pull_model
 from lemonade_like.configuration import load_settings, sample_config
 from lemonade_like.errors import ServerError
 from lemonade_like.settings import Settings, SettingsError, allowed_values, flag
@@ -123,11 +122,106 @@ def models(config: ConfigFile = None) -> None:
 
 @app.command()
 def pull(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A name from `lemonade-like models`, an org/repo:QUANT of the Hub, or a new user.NAME.",
+        ),
+    ],
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(metavar="REPO:QUANT", help="Register user.NAME as this, org/repo:QUANT.", show_default=False),
+    ] = None,
+    mmproj: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="With --checkpoint: the vision projector's file.", show_default=False),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LABEL", help="With --checkpoint: what it can do, such as vision.", show_default=False),
+    ] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Download a model into the Hugging Face cache. Stopped with Ctrl-C, it goes on from there the next time."""
+    from lemonade_like.cli.pull import pull_model  # noqa: PLC0415 - the other commands are faster without
+
+    settings = load_settings({"config": config})
+    pull_model(name, settings, checkpoint=checkpoint, mmproj=mmproj, labels=label or ())
+
+
+@app.command()
+def delete(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A name from `lemonade-like models`.")],
     config: ConfigFile = None,
 ) -> None:
-    """Download a model into the Hugging Face cache."""
-    pull_model(name, load_settings({"config": config}))
+    """Delete a downloaded model from the Hugging Face cache, but nothing that another model needs."""
+    from lemonade_like.cli.pull import delete_model  # noqa: PLC0415 - the other commands are faster without
+
+    delete_model(name, load_settings({"config": config}))
+
+
+@app.command()
+def variants(
+    repo: Annotated[str, typer.Argument(metavar="ORG/REPO", help="A repository of the Hugging Face Hub.")],
+    config: ConfigFile = None,
+) -> None:
+    """List the quantisations that a repository has, with their sizes."""
+    from lemonade_like.cli.pull import list_variants  # noqa: PLC0415 - the other commands are faster without
+
+    list_variants(repo, load_settings({"config": config}))
+
+
+backends_app = typer.Typer(
+    help="List what models can run on here; install and remove released engines of llama.cpp.",
+    add_completion=False,
+    rich_markup_mode=None,
+)
+app.add_typer(backends_app, name="backends")
+
+BackendArgument = Annotated[str, typer.Argument(metavar="NAME", help="cpu, vulkan, cuda, rocm or metal.")]
+
+
+@backends_app.callback(invoke_without_command=True)
+def backends(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """List what models can run on here; install and remove released engines of llama.cpp."""
+    if context.invoked_subcommand is not None:
+        return
+    from lemonade_like.cli.backends import list_backends  # noqa: PLC0415 - the other commands are faster without
+
+    list_backends(load_settings({"config": config}), as_json=as_json)
+
+
+@backends_app.command()
+def install(
+    name: BackendArgument,
+    release: Annotated[
+        str | None,
+        typer.Option(
+            "--version", metavar="bNNNN", help="Release of llama.cpp. [default: the latest]", show_default=False
+        ),
+    ] = None,
+    allow_unverified: Annotated[
+        bool, typer.Option("--allow-unverified", help="Also if the release publishes no sha256 to check it against.")
+    ] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Fetch a release of llama.cpp for this machine, check it, and put it in place."""
+    from lemonade_like.cli.backends import install_backend  # noqa: PLC0415 - the other commands are faster without
+
+    install_backend(load_settings({"config": config}), name, version=release, allow_unverified=allow_unverified)
+
+
+@backends_app.command()
+def uninstall(name: BackendArgument, config: ConfigFile = None) -> None:
+    """Remove an engine that was installed."""
+    from lemonade_like.cli.backends import uninstall_backend  # noqa: PLC0415 - the other commands are faster without
+
+    uninstall_backend(load_settings({"config": config}), name)
 
 
 @app.command()

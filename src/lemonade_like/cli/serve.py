@@ -13,10 +13,9 @@ import uvicorn
 from lemonade_like.app import create_app, open_services
 from lemonade_like.cli.listening import listen, port_of
 from lemonade_like.engine.find import find_engine
-from lemonade_like.engine.spec import BadEngineArguments, parse_extra_args
+from lemonade_like.engine.options import check_arguments
 from lemonade_like.models.registry import Registry
 from lemonade_like.observe.logging import setup_logging
-from lemonade_like.settings import SettingsError
 
 if TYPE_CHECKING:
     import socket
@@ -34,7 +33,7 @@ _EVERY_NETWORK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to 
 def run_server(settings: Settings) -> None:
     """Serves until SIGTERM or Ctrl-C. Raises :class:`~lemonade_like.errors.ServerError` if it cannot start."""
     setup_logging(settings.log_level)
-    _check_engine_arguments(settings)
+    check_arguments(settings)
     _exit_cleanly_on_signals()
     engine = find_engine(settings.llama_server, settings.backend, installed_dir=settings.backends_dir)
     registry = Registry.from_settings(settings)
@@ -81,13 +80,6 @@ class _Server(uvicorn.Server):
         if self.started:
             typer.echo(self._ready)
             sys.stdout.flush()
-
-
-def _check_engine_arguments(settings: Settings) -> None:
-    try:
-        parse_extra_args(settings.llamacpp_args)
-    except BadEngineArguments as error:
-        raise SettingsError(error.message) from None
 
 
 def _exit_cleanly_on_signals() -> None:

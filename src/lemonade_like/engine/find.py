@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import sys
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from lemonade_like.engine.backends.installed import installed_engine, installed_engines
+from lemonade_like.engine.backends.machine import detect_machine
+from lemonade_like.engine.backends.support import rank
 from lemonade_like.errors import EngineNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from lemonade_like.engine.backends.machine import Machine
 
 #: Backends that are not folders of installed engines.
 AUTO, BUNDLED, SYSTEM = "auto", "bundled", "system"
@@ -21,7 +26,7 @@ AUTO, BUNDLED, SYSTEM = "auto", "bundled", "system"
 _EXECUTABLE = "llama-server"
 #: What -P does, for Python 3.10, which has it not: the current folder, put first in the search path, goes.
 _BUNDLED_WITHOUT_P = "import sys; sys.path.pop(0); from lemonade_like.engine.bundled import main; sys.exit(main())"
-_INSTALL_BUNDLED = "pip install 'lemonade-like[engine]'"
+INSTALL_BUNDLED = "pip install 'lemonade-like[engine]'"
 
 
 @dataclass(frozen=True)
@@ -41,13 +46,14 @@ def find_engine(
     which: Callable[..., str | None] = shutil.which,
     installed_dir: Path | None = None,
     bundled_available: Callable[[], bool] | None = None,
+    machine: Callable[[], Machine] = detect_machine,
 ) -> FoundEngine:
     """Return the first engine there is, in the order of this module's first line.
 
     ``explicit`` is a path, or a name on PATH. It is run under whatever backend is asked for, except ``bundled``, and
     one that is not there is an error: nobody who names an engine wants another. A ``backend`` other than ``auto`` is
-    looked for in its one place only. Installed engines are found at ``installed_dir/BACKEND/**/llama-server``. Raises
-    ``EngineNotFound``, which says all that was tried and what to do.
+    looked for in its one place only. Installed engines are found in ``installed_dir/BACKEND``; of several, ``auto``
+    takes the best that ``machine`` can run. Raises ``EngineNotFound``, which says all that was tried and what to do.
     """
     path = environ.get("PATH")
     if explicit and backend != BUNDLED:
@@ -55,7 +61,7 @@ def find_engine(
 
     tried: list[str] = []
     if backend not in (BUNDLED, SYSTEM):
-        if found := _installed(backend, installed_dir):
+        if found := _installed(backend, installed_dir, machine):
             return found
         tried.append(f"an installed engine in {installed_dir or 'no folder'}")
     if backend in (AUTO, SYSTEM):
@@ -91,31 +97,32 @@ def _named(name: str, path: str | None, which: Callable[..., str | None]) -> str
     raise EngineNotFound(f"There is no engine at {name}. Check --llama-server, or LEMONADE_LIKE_LLAMA_SERVER.")
 
 
-def _installed(backend: str, folder: Path | None) -> FoundEngine | None:
-    """Return the installed engine for ``backend``, for ``auto`` of any; between several, the newest file wins."""
-    if folder is None or not folder.is_dir():
-        return None
-    backends = [folder / backend] if backend != AUTO else [entry for entry in folder.iterdir() if entry.is_dir()]
-    executables = [
-        (file, place.name)
-        for place in backends
-        for name in (_EXECUTABLE, f"{_EXECUTABLE}.exe")
-        for file in place.rglob(name)
-        if file.is_file() and os.access(file, os.X_OK)
-    ]
-    if not executables:
-        return None
-    file, name = max(executables, key=lambda found: (found[0].stat().st_mtime, str(found[0])))
-    return FoundEngine((str(file.absolute()),), name, "installed")
+def _installed(backend: str, folder: Path | None, machine: Callable[[], Machine]) -> FoundEngine | None:
+    """Return the installed engine for ``backend``; for ``auto`` the best of them for this machine."""
+    engines = installed_engines(folder) if backend == AUTO else [installed_engine(folder, backend)]
+    if len(engines) > 1:
+        # Only now: to look at the machine takes time.
+        here = machine()
+        engines.sort(key=lambda engine: rank(engine.backend, here) if engine else (False, 0))
+    found = engines[-1] if engines else None
+    return FoundEngine((str(found.executable),), found.backend, "installed") if found else None
 
 
 def _xllamacpp_is_there() -> bool:
-    return importlib.util.find_spec("xllamacpp") is not None
+    return bundled_version() is not None
+
+
+def bundled_version() -> str | None:
+    """Return the version of xllamacpp, the bundled engine, or ``None`` where it is not installed."""
+    try:
+        return version("xllamacpp")
+    except PackageNotFoundError:
+        return None
 
 
 def _what_to_do(backend: str) -> str:
     if backend in (AUTO, BUNDLED):
-        return f"Install the bundled engine with {_INSTALL_BUNDLED}, or name a llama-server with --llama-server PATH."
+        return f"Install the bundled engine with {INSTALL_BUNDLED}, or name a llama-server with --llama-server PATH."
     if backend == SYSTEM:
         return "Put llama-server on PATH, or name it with --llama-server PATH."
-    return "Name a llama-server with --llama-server PATH, or leave --backend at auto."
+    return f"Install it with `lemonade-like backends install {backend}`, or leave --backend at auto."

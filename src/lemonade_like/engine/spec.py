@@ -28,6 +28,11 @@ RESERVED_FLAGS: Final = {
     "--docker-repo": "--model",
     "--models-dir": "--model",
     "--models-preset": "--model",
+    "--models-max": "--model",
+    "--models-autoload": "--model",
+    "--no-models-autoload": "--model",
+    "-hft": "--hf-token",
+    "--hf-token": "--hf-token",
     "--host": "--host",
     "--port": "--port",
     "--reuse-port": "--port",
@@ -42,6 +47,9 @@ RESERVED_FLAGS: Final = {
     "--parallel": "--parallel",
     "-a": "--alias",
     "--alias": "--alias",
+    "--log-file": "--log-file",
+    "--log-disable": "--log-file",
+    "--path": "--path",
 }
 
 _INSTEAD: Final = {
@@ -52,12 +60,24 @@ _INSTEAD: Final = {
     "--ctx-size": "use --ctx-size of lemonade-like, or ctx_size when loading",
     "--parallel": "use --parallel of lemonade-like",
     "--alias": "the engine is named after the model",
+    "--hf-token": "every user of this machine can read a command line; HF_TOKEN in the environment is for downloads",
+    "--log-file": "each engine's log is a file in log_dir of lemonade-like",
+    "--path": "the engine would show the files to every user of this machine",
 }
 
 #: Variables that would change what llama-server does behind our back (``LLAMA_ARG_*``, and ``AIP_*``, which move its
 #: port), and secrets that are none of its business. What picks and tunes a GPU (``CUDA_VISIBLE_DEVICES``, ``GGML_*``)
 #: stays: it is the machine's owner who set it.
 _SCRUBBED_PREFIXES: Final = ("LLAMA_", "AIP_", "LEMONADE_LIKE_")
+#: What is set instead of flags, because an engine that does not know a variable ignores it, and refuses an unknown
+#: flag: no page (by its three names), and no colours in the log.
+_SET: Final = {
+    "LLAMA_ARG_UI": "0",
+    "LLAMA_ARG_WEBUI": "0",
+    "LLAMA_ARG_NO_WEBUI": "1",
+    "LLAMA_ARG_LOG_COLORS": "off",
+    "LLAMA_LOG_COLORS": "off",
+}
 _SCRUBBED: Final = frozenset({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH"})
 
 
@@ -74,6 +94,7 @@ class EngineSpec:
     ``command`` is the executable and what must stand before all flags. ``backend`` is a name for people (``bundled``,
     ``system``, ``vulkan``, …). ``ctx_size`` is the context of all slots together, in tokens; 0 is the model's own.
     ``jinja`` says whether the engine applies the model's chat template: false when prompts come as token ids.
+    ``mmproj_path`` is the projector of a model that sees or hears.
     """
 
     command: tuple[str, ...]
@@ -84,16 +105,18 @@ class EngineSpec:
     parallel: int
     jinja: bool
     extra_args: tuple[str, ...] = ()
+    mmproj_path: Path | None = None
 
 
 def command_line(spec: EngineSpec, *, host: str, port: int) -> list[str]:
     """Return the command that starts ``spec``'s engine.
 
-    Six flags are always there: any executable that takes them and speaks like llama-server can be the engine. The port
-    and the number of slots are explicit because llama-server's defaults for both are changing, and because an automatic
-    number of slots shares one cache between them in a way that loses restored prompts. ``--jinja`` is passed only where
-    the template is needed: newer llama-servers have it on anyway, older ones off. Its opposite is never passed: it is
-    newer than many llama-servers, and a template that nobody uses does no harm.
+    Six flags are always there, and no other that an engine could be without: any executable that takes them and speaks
+    like llama-server can be the engine. The port and the number of slots are explicit because llama-server's defaults
+    for both are changing, and because an automatic number of slots shares one cache between them in a way that loses
+    restored prompts. ``--jinja`` is passed only where the template is needed: newer llama-servers have it on anyway,
+    older ones off. Its opposite is never passed: it is newer than many llama-servers, and a template that nobody uses
+    does no harm. What only some engines know is said in their environment: see ``child_environment``.
     """
     command = [
         *spec.command,
@@ -110,6 +133,8 @@ def command_line(spec: EngineSpec, *, host: str, port: int) -> list[str]:
         "--alias",
         spec.alias,
     ]
+    if spec.mmproj_path is not None:
+        command += ["--mmproj", str(spec.mmproj_path)]
     if spec.jinja:
         command.append("--jinja")
     return [*command, *spec.extra_args]
@@ -118,14 +143,21 @@ def command_line(spec: EngineSpec, *, host: str, port: int) -> list[str]:
 def child_environment(environ: Mapping[str, str], api_key: str) -> dict[str, str]:
     """Return the environment for an engine: the server's own, without what would steer or leak, with the engine's key.
 
-    The key travels here and not on the command line, which every user of the machine can read.
+    The key travels here and not on the command line, which every user of the machine can read, and so does what only
+    some engines know: that there shall be no page, and no colours in the log.
     """
     kept = {
         name: value
         for name, value in environ.items()
         if not name.upper().startswith(_SCRUBBED_PREFIXES) and name.upper() not in _SCRUBBED
     }
-    return {**kept, "LLAMA_API_KEY": api_key}
+    return {**kept, **_SET, "LLAMA_API_KEY": api_key}
+
+
+def flag_name(argument: str) -> str:
+    """Return the flag of an argument as llama-server reads it: ``--ctx_size`` is ``--ctx-size`` to it."""
+    name = argument.partition("=")[0]
+    return name.replace("_", "-") if name.startswith("--") else name
 
 
 def parse_extra_args(text: str) -> tuple[str, ...]:
@@ -140,7 +172,7 @@ def parse_extra_args(text: str) -> tuple[str, ...]:
             f"llamacpp_args cannot be read: {error} in {text!r}.", param="llamacpp_args"
         ) from error
     for argument in arguments:
-        flag = argument.partition("=")[0]
+        flag = flag_name(argument)
         if ours := RESERVED_FLAGS.get(flag):
             raise BadEngineArguments(
                 f"llamacpp_args may not contain {flag}: the server sets {ours} itself; {_INSTEAD[ours]}.",

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from lemonade_like.engine.find import find_engine
+from lemonade_like.engine.options import EngineOptions, backend_options, default_options, merge_options
 from lemonade_like.engine.process import EngineProcess
-from lemonade_like.engine.spec import EngineSpec, parse_extra_args
+from lemonade_like.engine.spec import EngineSpec
 from lemonade_like.errors import EngineFailure, HarmonyUnavailable
 from lemonade_like.models import estimate, facts
 from lemonade_like.models.detection import harmony_mode, is_gpt_oss, should_use_harmony

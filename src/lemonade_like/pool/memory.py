@@ -8,6 +8,8 @@ from typing import Final
 
 import psutil
 
+from lemonade_like.engine.backends.memory import free_and_total
+
 #: Left to the system and everybody else where the user has set no budget.
 _RESERVE: Final = 1_000_000_000
 
@@ -31,9 +33,9 @@ MemoryOf = Callable[[str], MachineMemory]
 
 
 def machine_memory(backend: str) -> MachineMemory:
-    """Return the machine's main memory, for whatever backend."""
-    memory = psutil.virtual_memory()
-    return MachineMemory(memory.total, memory.available)
+    """Return the machine's memory, within what a container may use, and that of its GPUs where the backend has them."""
+    found = free_and_total()
+    return MachineMemory(found.total_for(backend), found.free_for(backend))
 
 
 def resident_bytes(pid: int) -> int | None:

@@ -1,0 +1,30 @@
+"""``POST /delete``: a model off this machine."""
+
+from __future__ import annotations
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from lemonade_like.api.body import read_json_object
+from lemonade_like.api.lemonade.pull import ModelName
+from lemonade_like.api.openapi import json_body
+from lemonade_like.api.services import note, services
+from lemonade_like.api.validation import validated
+
+router = APIRouter(tags=["models"])
+
+
+@router.post("/delete", response_model=None, summary="Delete a model's files", openapi_extra=json_body(ModelName))
+async def delete(request: Request) -> Response:
+    """Delete a downloaded model, and forget it if it was registered; files that another model needs are kept."""
+    name = validated(ModelName, await read_json_object(request)).named
+    note(request.scope, model=name)
+    name, deleted = await services(request).manager.delete(name)
+    answer = {
+        "status": "success",
+        "message": f"Deleted model: {name}",
+        "model_name": name,
+        "bytes_freed": deleted.bytes,
+        "kept_files": list(deleted.kept),
+    }
+    return Response(orjson.dumps(answer), media_type="application/json")

@@ -1,0 +1,188 @@
+"""``POST /pull`` and ``POST /pull/cancel``: a model onto this machine, as Lemonade's clients ask for it."""
+
+from __future__ import annotations
+
+import re
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from lemonade_like.api.body import read_json_object
+from lemonade_like.api.connection import while_connected
+from lemonade_like.api.errors import error_object
+from lemonade_like.api.openapi import json_body
+from lemonade_like.api.services import note, services
+from lemonade_like.api.sse import EventStream
+from lemonade_like.api.validation import validated
+from lemonade_like.errors import BadRequest, ServerError
+from lemonade_like.models.registry import ModelEntry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from lemonade_like.models.management import ModelManager
+    from lemonade_like.models.progress import Progress
+
+router = APIRouter(tags=["models"])
+
+_CHECKPOINT: Final = re.compile(r"[\w.-]+/[\w.-]+(:[\w./-]+)?")
+
+
+def _checkpoint(text: str) -> str:
+    if not _CHECKPOINT.fullmatch(text):
+        raise PydanticCustomError("checkpoint", "must be org/repo:QUANT or org/repo:file.gguf")
+    return text
+
+
+class ModelName(BaseModel):
+    """A body that names a model: ``model_name`` as Lemonade has it, or ``model``."""
+
+    model_config = ConfigDict(strict=True)
+
+    model_name: str | None = Field(default=None, min_length=1, description="The model's name.")
+    model: str | None = Field(default=None, min_length=1, description="The same, as other APIs call it.")
+
+    @model_validator(mode="after")
+    def _one_name(self) -> ModelName:
+        if self.model_name and self.model and self.model_name != self.model:
+            raise PydanticCustomError("name", "names two models: model_name and model differ")
+        return self
+
+    @property
+    def named(self) -> str:
+        """The model's name. Raises ``BadRequest`` if there is none."""
+        name = self.model_name or self.model
+        if name is None:
+            raise BadRequest(
+                "'model_name' is required, but missing.", param="model_name", code="missing_required_parameter"
+            )
+        return name
+
+
+class PullRequest(ModelName):
+    """What to pull: a known model's name, or ``user.NAME`` with what it shall be."""
+
+    checkpoint: Annotated[str, AfterValidator(_checkpoint)] | None = Field(
+        default=None, description="Registers the model: `org/repo:QUANT` or `org/repo:file.gguf` of the Hub."
+    )
+    recipe: Literal["llamacpp"] = Field(default="llamacpp", description="What runs the model.")
+    labels: list[str] = Field(default=[], description="With a checkpoint: what the model is good for.")
+    reasoning: bool = Field(default=False, description="The label `reasoning`.")
+    vision: bool = Field(default=False, description="The label `vision`; a projector is fetched with the model.")
+    embedding: bool = Field(default=False, description="The label `embeddings`.")
+    reranking: bool = Field(default=False, description="The label `reranking`.")
+    mmproj: str | None = Field(
+        default=None, min_length=1, description="With a checkpoint: the vision projector's file, or its checkpoint."
+    )
+    stream: bool | None = Field(default=False, description="Send progress as server-sent events.")
+
+    @property
+    def wanted(self) -> str:
+        """The model's name; a checkpoint alone is a name, too."""
+        if self.checkpoint and not (self.model_name or self.model):
+            return self.checkpoint
+        return self.named
+
+    @property
+    def entry(self) -> ModelEntry | None:
+        """What to register, if anything. Raises ``BadRequest``."""
+        if self.checkpoint is None or self.wanted == self.checkpoint:
+            return None
+        flags = {
+            "reasoning": self.reasoning,
+            "vision": self.vision or self.mmproj is not None,
+            "embeddings": self.embedding,
+            "reranking": self.reranking,
+        }
+        labels = dict.fromkeys([*self.labels, *(label for label, given in flags.items() if given)])
+        said = {"checkpoint": self.checkpoint, "mmproj": self.mmproj, "labels": list(labels)}
+        return validated(ModelEntry, said)
+
+
+@router.post("/pull", response_model=None, summary="Download a model", openapi_extra=json_body(PullRequest))
+async def pull(request: Request) -> Response:
+    """Download a model from the Hub, or join its download, whole or as a stream of progress.
+
+    A client that goes away ends nothing. What was fetched before is not fetched again.
+    """
+    body = validated(PullRequest, await read_json_object(request))
+    note(request.scope, model=body.wanted, stream=bool(body.stream))
+    manager = services(request).manager
+    if body.stream:
+        writer = PullWriter(body.wanted)
+        return EventStream(_progress(manager, body, writer), writer)
+    name = await while_connected(request.receive, _whole(manager, body))
+    return _answer(f"Installed model: {name}", model_name=name)
+
+
+@router.post("/pull/cancel", response_model=None, summary="Stop a download", openapi_extra=json_body(ModelName))
+async def cancel(request: Request) -> Response:
+    """Stop a model's download; whoever waits for it is told. What was fetched is kept, and the next one goes on."""
+    name = validated(ModelName, await read_json_object(request)).named
+    note(request.scope, model=name)
+    if not await services(request).manager.cancel(name):
+        raise NoSuchPull(f"{name} is not being pulled.", param="model_name")
+    return _answer(f"Cancelled the pull of {name}", model_name=name)
+
+
+class NoSuchPull(ServerError):
+    """The model is not being pulled."""
+
+    status = 404
+    type = "invalid_request_error"
+    default_code = "no_such_pull"
+
+
+class PullWriter:
+    """Spells a pull as Lemonade's events: ``progress``, ``complete``, ``error``."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._files = 0
+
+    def write(self, batch: Progress) -> bytes:
+        """Return how far it is."""
+        self._files = batch.total_files
+        return _event("progress", batch.as_json())
+
+    def keep_alive(self) -> bytes:
+        """Return a comment."""
+        return b": nothing has come lately\n\n"
+
+    def fail(self, error: ServerError) -> bytes:
+        """Return the error."""
+        return _event("error", error_object(error))
+
+    def end(self) -> bytes:
+        """Say that all is there."""
+        done = {"model_name": self.name, "file_index": self._files, "total_files": self._files, "percent": 100}
+        return _event("complete", {"status": "success", **done})
+
+
+async def _progress(manager: ModelManager, body: PullRequest, writer: PullWriter) -> AsyncGenerator[Progress, None]:
+    started = await manager.pull(body.wanted, body.entry)
+    writer.name = started.name
+    if started.pull is not None:
+        async with aclosing(started.pull.watch()) as progress:
+            async for each in progress:
+                yield each
+
+
+async def _whole(manager: ModelManager, body: PullRequest) -> str:
+    started = await manager.pull(body.wanted, body.entry)
+    if started.pull is not None:
+        await started.pull.result()
+    return started.name
+
+
+def _event(kind: str, said: dict[str, Any]) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), orjson.dumps(said))
+
+
+def _answer(message: str, **more: Any) -> Response:
+    said = {"status": "success", "message": message, **more}
+    return Response(orjson.dumps(said), media_type="application/json")

@@ -1,0 +1,32 @@
+"""``GET /pull/variants``: what a repository of the Hub has to pull."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from lemonade_like.api.services import services
+from lemonade_like.models.download import Checkpoint
+from lemonade_like.models.variants import projectors, suggested_labels
+
+router = APIRouter(tags=["models"])
+
+
+@router.get("/pull/variants", summary="List the models of a repository")
+async def pull_variants(request: Request, checkpoint: str) -> dict[str, Any]:
+    """List the models that a repository of the Hub holds, the recommended one first, and which are downloaded.
+
+    ``checkpoint`` is ``org/repo``; a quantisation behind it is not looked at.
+    """
+    name = Checkpoint.parse(checkpoint).repo
+    repository, variants = await services(request).manager.variants(name)
+    return {
+        "checkpoint": checkpoint,
+        "recipe": "llamacpp",
+        "revision": repository.revision,
+        "suggested_name": name.rpartition("/")[2],
+        "suggested_labels": suggested_labels(repository),
+        "mmproj_files": projectors(repository),
+        "variants": [variant.as_json() for variant in variants],
+    }
