@@ -60,14 +60,13 @@ async def open_services(
         # A vocabulary is checked by its hash once, not each time that its model is loaded.
         formats = HarmonyFormats(cache(partial(vocabulary_dir, cache_dir=settings.cache_dir)))
         pool = Pool(registry, Loader(registry, settings, session, formats, engine))
-        pulls = Pulls(hub)
         services = Services(
             turns=Turns(pool, _turn_options(settings)),
             pool=pool,
             catalogue=registry,
             manager=ModelManager(
                 registry,
-                pulls,
+                Pulls(hub),
                 hub,
                 in_use=lambda name: name in pool.loading() or any(model.name == name for model in pool.loaded()),
             ),
@@ -77,7 +76,7 @@ async def open_services(
         try:
             yield services
         finally:
-            await pulls.close()
+            await services.manager.close()
             await pool.close()
 
 
