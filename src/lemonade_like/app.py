@@ -67,7 +67,6 @@ async def open_services(
         # A vocabulary is checked by its hash once, not each time that its model is loaded.
         formats = HarmonyFormats(cache(partial(vocabulary_dir, cache_dir=settings.cache_dir)))
         pool = Pool(registry, Loader(registry, settings, session, formats, engine), PoolLimits.from_settings(settings))
-        pulls = Pulls(hub)
         found = Engines(settings.llama_server, settings.backend, settings.backends_dir)
         reporter = Reporter(found, hub.folder)
         engines = EngineManager(settings.backends_dir, settings.releases_url, reporter.forget)
@@ -79,9 +78,10 @@ async def open_services(
             engines=engines,
             manager=ModelManager(
                 registry,
-                pulls,
+                Pulls(hub),
                 hub,
-                in_use=lambda name: name in pool.loading() or any(model.name == name for model in pool.loaded()),
+                in_use=lambda name: name in pool.loading(),
+                unload=pool.unload,
             ),
             version=version("lemonade-like"),
             started_at=time.time(),
@@ -90,7 +90,7 @@ async def open_services(
             yield services
         finally:
             await engines.close()
-            await pulls.close()
+            await services.manager.close()
             await pool.close()
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from lemonade_like.errors import EngineFailure
 from lemonade_like.models import estimate, facts
 from lemonade_like.models.registry import Model, ModelOptions, Registry
 from lemonade_like.pool import loader as loader_module
-from lemonade_like.pool.loader import Loader, LoadOptions, Survey, settings_for
+from lemonade_like.pool.loader import Loader, LoadOptions, Survey
 from lemonade_like.pool.memory import MachineMemory
 from lemonade_like.pool.resident import Resident
 from lemonade_like.settings import Settings
@@ -126,18 +127,58 @@ async def test_a_models_own_options_reach_its_engine(bench: Bench) -> None:
     assert command.endswith("--threads 1")
 
 
-def test_a_models_own_options_go_before_the_servers() -> None:
-    model = Model("m", options=ModelOptions(ctx_size=2048, parallel=1, llamacpp_backend="cuda", pinned=True))
-    given = settings_for(model, Settings(ctx_size=0, parallel=4, llamacpp_args="-v"), LoadOptions())
-    assert (given.ctx_size, given.parallel, given.llamacpp_args, given.backend) == (2048, 1, "-v", "cuda")
-    assert settings_for(Model("m"), Settings(), LoadOptions()) == Settings()
+@pytest.fixture
+def survey_with(
+    tiny_model: Path, tmp_path: Path, session: aiohttp.ClientSession
+) -> Callable[..., Awaitable[Survey[None]]]:
+    """What a load would be, with engines installed for vulkan and cuda."""
+    for backend in ("vulkan", "cuda"):
+        executable = tmp_path / "backends" / backend / "llama-server"
+        executable.parent.mkdir(parents=True)
+        executable.touch(mode=0o755)
+
+    async def survey(own: ModelOptions, asked: LoadOptions, **settings: Any) -> Survey[None]:
+        model = Model("m", path=tiny_model, options=own)
+        registry = Registry([model], cache_dir=tmp_path)
+        given = Settings(harmony="never", cache_dir=tmp_path, **settings)
+        return await Loader(registry, given, session, NoFormats(), FAKE).survey(model, asked)
+
+    return survey
 
 
-def test_what_a_request_asks_for_goes_before_all() -> None:
+async def test_a_models_own_options_go_before_the_servers(
+    survey_with: Callable[..., Awaitable[Survey[None]]],
+) -> None:
+    own = ModelOptions(ctx_size=2048, parallel=1, llamacpp_backend="cuda", llamacpp_args="--threads 2")
+    found = await survey_with(
+        own,
+        LoadOptions(),
+        parallel=4,
+        llamacpp_args="-v --threads 8",
+        llamacpp_args_by_backend={"cuda": "--no-mmap", "vulkan": "--mlock"},
+    )
+    assert (found.spec.ctx_size, found.spec.parallel, found.spec.backend) == (2048, 1, "cuda")
+    assert found.spec.extra_args == ("-v", "--no-mmap", "--threads", "2")
+
+
+async def test_what_a_request_asks_for_goes_before_all(survey_with: Callable[..., Awaitable[Survey[None]]]) -> None:
     asked = LoadOptions(ctx_size=512, llamacpp_backend="vulkan", llamacpp_args="")
-    given = settings_for(Model("m", options=OPTIONS), Settings(ctx_size=4096, llama_server="/mine"), asked)
-    assert (given.ctx_size, given.parallel, given.llamacpp_args) == (512, 1, "")
-    assert (given.backend, given.llama_server) == ("vulkan", None)
+    found = await survey_with(OPTIONS, asked, ctx_size=4096)
+    assert (found.context_length, found.spec.parallel, found.spec.extra_args) == (512, 1, ())
+    assert (found.spec.backend, Path(found.spec.command[0]).parent.name) == ("vulkan", "vulkan")
+
+
+async def test_a_projector_goes_to_the_engine_with_its_model(
+    tiny_model: Path, tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    projector = tmp_path / "mmproj.gguf"
+    projector.write_bytes(b"GGUF" * 1000)
+    model = Model("m", path=tiny_model)
+    registry = Registry([model], cache_dir=tmp_path)
+    loader = Loader(registry, Settings(harmony="never"), session, NoFormats(), FAKE)
+    without, seeing = await loader.survey(model), await loader.survey(replace(model, mmproj_path=projector))
+    assert (without.spec.mmproj_path, seeing.spec.mmproj_path) == (None, projector)
+    assert seeing.bytes >= without.bytes + 4000
 
 
 async def test_the_context_and_the_estimate_come_from_the_file_and_the_memory(

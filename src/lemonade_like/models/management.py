@@ -153,6 +153,10 @@ class ModelManager:
         _logger.info("Deleted %s: %d files, %d bytes", model.name, deleted.files, deleted.bytes)
         return model.name, deleted
 
+    async def close(self) -> None:
+        """End all pulls, and tell those who wait for them. None can be started from now on."""
+        await self._pulls.close()
+
     def _require_unused(self, name: str, wanted: Wanted) -> None:
         if self._pulls.running(wanted):
             raise Conflict(f"{name} is being pulled. Cancel that first (POST /v1/pull/cancel).", code="model_is_pulled")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from lemonade_like.engine.find import find_engine
 from lemonade_like.engine.options import EngineOptions, backend_options, default_options, merge_options
@@ -147,24 +147,28 @@ class Loader(Generic[FormatT]):
         return await asyncio.to_thread(self._memory, backend)
 
     async def _survey(self, model: Model, options: LoadOptions) -> Survey[FormatT]:
-        settings = settings_for(model, self._settings, options)
+        settings = self._settings
+        asked, own, default = _asked(options), _own(model), default_options(settings)
         path = await asyncio.to_thread(self._registry.locate, model)
-        engine = await asyncio.to_thread(self._find_engine, settings)
+        engine = await asyncio.to_thread(self._find_engine, asked.backend or own.backend or settings.backend)
         known, unreadable = await asyncio.to_thread(_try_facts, path)
         chosen = await self._choose_format(model, path, known, engine.backend)
         memory = await self.memory(engine.backend)
         projector = await asyncio.to_thread(_size, model.mmproj_path)
+        merged = merge_options(asked, own, backend_options(settings, engine.backend), default)
+        parallel = merged.parallel or settings.parallel
         budget = int(settings.memory_budget * 1e9) or memory.budget
-        context = settings.ctx_size or _automatic_context(known, settings.parallel, budget, projector)
+        context = merged.ctx_size or _automatic_context(known, parallel, budget, projector)
         spec = EngineSpec(
             command=engine.command,
             backend=engine.backend,
             model_path=path,
             alias=model.name,
-            ctx_size=context * settings.parallel,
-            parallel=settings.parallel,
+            ctx_size=context * parallel,
+            parallel=parallel,
             jinja=chosen.prompt_format is None,
-            extra_args=parse_extra_args(settings.llamacpp_args),
+            extra_args=merged.llamacpp_args or (),
+            mmproj_path=model.mmproj_path,
         )
         return Survey(
             model,
@@ -178,10 +182,12 @@ class Loader(Generic[FormatT]):
             settings.load_timeout,
         )
 
-    def _find_engine(self, settings: Settings) -> FoundEngine:
-        if self._engine is not None and settings.backend == self._settings.backend:
-            return self._engine
-        return find_engine(settings.llama_server, settings.backend, installed_dir=settings.backends_dir)
+    def _find_engine(self, backend: str) -> FoundEngine:
+        settings = self._settings
+        if backend != settings.backend:
+            # The user's own llama-server is for the backend that the settings name.
+            return find_engine(None, backend, installed_dir=settings.backends_dir)
+        return self._engine or find_engine(settings.llama_server, backend, installed_dir=settings.backends_dir)
 
     async def _choose_format(
         self, model: Model, path: Path, known: ModelFacts | None, backend: str
@@ -204,20 +210,17 @@ class Loader(Generic[FormatT]):
         return _Chosen(prompt_format)
 
 
-def settings_for(model: Model, settings: Settings, options: LoadOptions) -> Settings:
-    """Return the settings for one load: what its ``options`` say, else the model's own, else the server's. A backend
-    that is asked for is looked for where such are installed, and not at the user's path."""
+def _asked(options: LoadOptions) -> EngineOptions:
+    return EngineOptions.of(
+        ctx_size=options.ctx_size, backend=options.llamacpp_backend, llamacpp_args=options.llamacpp_args
+    )
+
+
+def _own(model: Model) -> EngineOptions:
     own = model.options
-    asked = {
-        "ctx_size": own.ctx_size if options.ctx_size is None else options.ctx_size,
-        "parallel": own.parallel,
-        "llamacpp_args": own.llamacpp_args if options.llamacpp_args is None else options.llamacpp_args,
-    }
-    update: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-    backend = options.llamacpp_backend or own.llamacpp_backend
-    if backend is not None and backend != settings.backend:
-        update |= {"backend": backend, "llama_server": None}
-    return settings.model_copy(update=update)
+    return EngineOptions.of(
+        ctx_size=own.ctx_size, parallel=own.parallel, backend=own.llamacpp_backend, llamacpp_args=own.llamacpp_args
+    )
 
 
 def _disk_failed(model: Model, error: OSError) -> EngineFailure:

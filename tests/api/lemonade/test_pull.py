@@ -270,8 +270,8 @@ async def test_a_server_that_stops_ends_its_pulls_and_tells_the_clients(
             whole = asyncio.create_task(client.post("/pull", json={"model_name": BUILT_IN}))
             assert await asyncio.to_thread(gate.reached.wait, 20)
         name, said = (await streamed)[-1]
-        assert (name, said["error"]["code"]) == ("error", "engine_unavailable")
-        assert error_of(await whole, 503)["code"] == "engine_unavailable"
+        assert (name, said["error"]["code"]) == ("error", "shutting_down")
+        assert error_of(await whole, 503)["code"] == "shutting_down"
     assert puller.found("ggml-org/gpt-oss-20b-GGUF:MXFP4") is None
     assert not psutil.Process().children()
 
