@@ -221,6 +221,20 @@ async def test_an_unload_ends_a_load_that_nobody_waits_for(loader: RecordingLoad
     assert (loader.cancelled, loader.engines) == (1, [])
 
 
+async def test_an_unload_that_comes_just_as_the_load_ends_leaves_no_engine(loader: RecordingLoader) -> None:
+    loader.go.clear()
+    async with recorded_pool(loader) as pool:
+        asking = asyncio.create_task(borrow(pool))
+        await loader.begun.wait()
+        asking.cancel()
+        await asyncio.wait({asking})
+        loader.go.set()
+        assert await pool.unload("m") == ["m"]
+        assert (loader.cancelled, loader.engines) == (1, [])
+        await borrow(pool)
+    assert [engine.stops for engine in loader.engines] == [1]
+
+
 async def test_a_pin_holds_against_others_until_it_is_taken_off(loader: RecordingLoader) -> None:
     async with recorded_pool(loader, ONE, "ab") as pool:
         await pool.load("b", pinned=True)

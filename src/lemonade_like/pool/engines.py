@@ -106,8 +106,10 @@ class Engines(Generic[FormatT]):
         elif isinstance(action, Load):
             engine.load = self._background(self._load(action, engine), f"load {name}")
         else:
-            resident, engine.resident = engine.resident, None
-            self._background(self._stop(action, engine, resident), f"stop {name}")
+            if (load := engine.load) is not None:
+                # At once: a load that is cancelled no longer reports that it is done.
+                load.cancel()
+            self._background(self._stop(action, engine, load), f"stop {name}")
 
     def notice_deaths(self) -> None:
         """Tell the scheduler of engines that have exited, though their last output may still have to be read."""
@@ -233,12 +235,12 @@ class Engines(Generic[FormatT]):
             del self.by_name[name]
         self._changed()
 
-    async def _stop(self, action: Stop, engine: Engine[FormatT], resident: Resident[FormatT] | None) -> None:
+    async def _stop(self, action: Stop, engine: Engine[FormatT], load: asyncio.Task[None] | None) -> None:
         _logger.info("%s", action.why)
-        if (load := engine.load) is not None:
-            load.cancel()
+        if load is not None:
             await asyncio.wait({load})
-            resident, engine.resident = engine.resident, None
+        # Only now: a load may have got as far as to have an engine.
+        resident, engine.resident = engine.resident, None
         if resident is not None:
             await resident.process.stop()
         await self._look_at_memory()
