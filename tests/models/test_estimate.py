@@ -54,7 +54,7 @@ async def test_the_cache_is_as_large_as_the_engine_says(
     async with aiohttp.ClientSession() as session:
         engine = await EngineProcess.start(spec, log_dir=tmp_path, session=session)
         await engine.stop()
-    printed = (tmp_path / "m.log").read_text(encoding="utf-8")
+    printed = engine.log_path.read_text(encoding="utf-8")
     caches = re.findall(r"KV buffer size =\s+([\d.]+) MiB", printed)
     buffers = re.findall(r"(?:compute|output) buffer size =\s+([\d.]+) MiB", printed)
 

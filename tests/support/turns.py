@@ -13,7 +13,8 @@ from fastapi import FastAPI
 from lemonade_like.api.services import Services
 from lemonade_like.app import create_app
 from lemonade_like.errors import ModelNotFound
-from lemonade_like.models.registry import Model
+from lemonade_like.models.describe import Description, describe
+from lemonade_like.models.registry import Model, ModelEntry
 from lemonade_like.pool.resident import LoadedModel
 from lemonade_like.settings import Settings
 from lemonade_like.turns.events import ContentDelta, Event, Finish, Usage
@@ -77,6 +78,12 @@ class FakeCatalogue:
             if model.name == name:
                 return model
         raise ModelNotFound(f"There is no model called {name!r} here.", param="model")
+
+    def describe(self, model: Model) -> Description:
+        return describe(model, None)
+
+    def register(self, name: str, entry: ModelEntry) -> Model:
+        raise AssertionError("nothing is registered here")
 
 
 MODELS = (

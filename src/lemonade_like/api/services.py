@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from fastapi import Request
     from starlette.types import Scope
 
-    from lemonade_like.models.registry import Model
+    from lemonade_like.models.describe import Description
+    from lemonade_like.models.registry import Model, ModelEntry
     from lemonade_like.pool.resident import LoadedModel
     from lemonade_like.turns.events import Event
     from lemonade_like.turns.preview import RenderedPrompt
@@ -46,6 +47,15 @@ class ModelCatalogue(Protocol):
 
     def find(self, name: str) -> Model:
         """Return the model of that name; blocking, reads the disk. Raises ``ModelNotFound``."""
+
+    def describe(self, model: Model) -> Description:
+        """Return all that can be told of the model; blocking, reads its file's header."""
+
+    def register(self, name: str, entry: ModelEntry) -> Model:
+        """Keep a model of the Hub under ``user.NAME``; blocking, writes to the disk.
+
+        Raises ``BadRequest`` for a name that cannot be, ``UserModelsError`` if it cannot be kept.
+        """
 
 
 @dataclass

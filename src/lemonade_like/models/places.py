@@ -107,7 +107,7 @@ def _has(file_or_quant: str, quant: str) -> bool:
 
 
 def _cached_checkpoints(repo: str, folder: Path) -> list[str]:
-    checkpoints: dict[str, None] = {}
+    checkpoints: set[str] = set()
     try:
         snapshots = sorted((folder / "snapshots").iterdir())
     except OSError:
@@ -115,8 +115,8 @@ def _cached_checkpoints(repo: str, folder: Path) -> list[str]:
     for snapshot in snapshots:
         files = _gguf_files(snapshot)
         for shards in whole_models(files):
-            checkpoints[checkpoint_of(repo, shards, files)] = None
-    return list(checkpoints)
+            checkpoints.add(checkpoint_of(repo, shards, files))
+    return sorted(checkpoints)
 
 
 def _gguf_files(folder: Path) -> list[str]:
