@@ -51,11 +51,11 @@ def _state(described: Description) -> str:
     model = described.model
     if model.bundled:
         return "bundled"
-    if described.unreadable:
-        return "unreadable"
     if model.checkpoint is None:
-        return "local file" if model.available else "file is gone"
-    return "downloaded" if model.available else "not downloaded"
+        state = "local file" if model.available else "file is gone"
+    else:
+        state = "downloaded" if model.available else "not downloaded"
+    return f"{state}, unreadable" if described.unreadable else state
 
 
 def _size(described: Description) -> str:
