@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+ONE_SLOT = {"parallel": 1}
+
+
 @pytest.fixture
 def machine(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """The bundled model's file is in the Hub's cache, as another program would have put it there."""

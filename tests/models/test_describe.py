@@ -69,6 +69,14 @@ def test_a_built_in_models_labels_are_those_of_its_entry(machine: Machine) -> No
     assert registry.describe(registry.find("gemma-3-4b-it-GGUF")).labels == ["vision"]
 
 
+def test_a_file_that_has_gone_is_not_called_there(machine: Machine) -> None:
+    path = write_gguf(machine.folder / "m.gguf")
+    registry = machine.registry(models=[str(path)])
+    assert registry.describe(registry.find("m")).as_json()["downloaded"] is True
+    path.unlink()
+    assert registry.describe(registry.find("m")).as_json()["downloaded"] is False
+
+
 def test_a_file_that_cannot_be_read_is_listed_all_the_same(machine: Machine) -> None:
     path = machine.folder / "bad.gguf"
     path.write_bytes(b"#!/bin/sh")

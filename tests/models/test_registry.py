@@ -65,6 +65,8 @@ def test_nothing_is_claimed_of_a_download_that_was_never_tried() -> None:
         {"checkpoint": "org/repo:../../secret.gguf"},
         {"checkpoint": "org/repo:Q4", "labels": ["invented"]},
         {"checkpoint": "org/repo:Q4", "mmproj": ""},
+        {"checkpoint": "org/repo:Q4", "mmproj": "../mmproj.gguf"},
+        {"checkpoint": "org/repo:Q4", "mmproj": "../..:mmproj.gguf"},
         {"checkpoint": "org/repo:Q4", "options": {"colour": "red"}},
         {"checkpoint": "org/repo:Q4", "options": {"llamacpp_args": "'"}},
         {"checkpoint": "org/repo:Q4", "options": {"llamacpp_backend": "abacus"}},

@@ -125,7 +125,15 @@ def test_saved_options_go_before_those_of_the_entry_one_by_one(machine: Machine)
 
 
 @pytest.mark.parametrize(
-    "damage", ["", "{", "[]", '{"models": {"user.a": {}}}', '{"models": {"user.a": {"checkpoint": "../../x"}}}']
+    "damage",
+    [
+        "",
+        "{",
+        "[]",
+        '{"models": {"user.a": {}}}',
+        '{"models": {"tiny-gpt-oss": {"checkpoint": "org/repo:Q4"}}}',
+        '{"models": {"user.a": {"checkpoint": "../../x"}}}',
+    ],
 )
 def test_a_damaged_file_is_an_error_and_never_emptied(damage: str, machine: Machine) -> None:
     registry = machine.registry()

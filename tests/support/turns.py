@@ -80,7 +80,7 @@ class FakeCatalogue:
         raise ModelNotFound(f"There is no model called {name!r} here.", param="model")
 
     def describe(self, model: Model) -> Description:
-        return describe(model, None)
+        return describe(model, model.path)
 
     def register(self, name: str, entry: ModelEntry) -> Model:
         raise AssertionError("nothing is registered here")

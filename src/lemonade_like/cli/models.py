@@ -52,9 +52,9 @@ def _state(described: Description) -> str:
     if model.bundled:
         return "bundled"
     if model.checkpoint is None:
-        state = "local file" if model.available else "file is gone"
+        state = "local file" if described.present else "file is gone"
     else:
-        state = "downloaded" if model.available else "not downloaded"
+        state = "downloaded" if described.present else "not downloaded"
     return f"{state}, unreadable" if described.unreadable else state
 
 

@@ -24,11 +24,13 @@ _logger: Final = logging.getLogger("lemonade_like.models")
 class Description:
     """A model, and what is known of its file.
 
-    ``size_bytes`` is that of all its files on the disk, the projector's too, or else what the entry says of the
-    download. ``facts`` are ``None`` as long as there is no file, or if it cannot be read; ``unreadable`` says why.
+    ``present`` says whether it can be loaded as it is. ``size_bytes`` is that of all its files on the disk, the
+    projector's too, or else what the entry says of the download. ``facts`` are ``None`` as long as there is no file, or
+    if it cannot be read; ``unreadable`` says why.
     """
 
     model: Model
+    present: bool
     size_bytes: int | None
     facts: ModelFacts | None = None
     unreadable: str | None = None
@@ -59,7 +61,7 @@ class Description:
             "labels": self.labels,
             "source": model.source,
             "suggested": model.suggested,
-            "downloaded": model.available,
+            "downloaded": self.present,
             "size": round(self.size_bytes / 1e9, 3) if self.size_bytes is not None else None,
             "context_length": (known.context_length or None) if known else None,
             "quantization": self.quantisation,
@@ -73,11 +75,11 @@ def describe(model: Model, path: Path | None) -> Description:
     """Describe a model whose file is at ``path``, if it is there. Blocking; reads the file's header, once."""
     if path is None:
         size = GGUF_SIZE if model.bundled else int(model.size * 1e9) if model.size else None
-        return Description(model, size)
+        return Description(model, model.bundled, size)
     try:
         known = facts.of(path)
         projector = model.mmproj_path.stat().st_size if model.mmproj_path else 0
     except (GGUFError, OSError) as error:
         _logger.debug("%s cannot be described: %s", model.name, error)
-        return Description(model, None, unreadable=str(error))
-    return Description(model, known.file_bytes + projector, known)
+        return Description(model, True, None, unreadable=str(error))
+    return Description(model, True, known.file_bytes + projector, known)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Request, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from lemonade_like.api.body import read_json_object
@@ -36,6 +36,16 @@ def _checkpoint(text: str) -> str:
     return text
 
 
+def _projector(text: str) -> str:
+    try:
+        ModelEntry(checkpoint="org/repo", mmproj=text)
+    except ValidationError:
+        raise PydanticCustomError(
+            "projector", "must be the name of a file in the same repository, or org/repo:file.gguf"
+        ) from None
+    return text
+
+
 def _without_host(text: str) -> str:
     return read_checkpoint(text) or text
 
@@ -55,9 +65,8 @@ class RegisterRequest(BaseModel):
     vision: bool = Field(default=False, description="The label `vision`.")
     embedding: bool = Field(default=False, description="The label `embeddings`.")
     reranking: bool = Field(default=False, description="The label `reranking`.")
-    mmproj: str | None = Field(
+    mmproj: Annotated[str, AfterValidator(_projector)] | None = Field(
         default=None,
-        pattern=r"^([\w.-]+/[\w.-]+:)?[\w./-]+$",
         description="The vision projector's file there, or `org/repo:file.gguf`.",
     )
     recipe_options: ModelOptions = Field(
