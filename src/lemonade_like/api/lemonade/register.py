@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from lemonade_like.api.body import read_json_object
+from lemonade_like.api.lemonade.entry import EntryFields, HubCheckpoint
 from lemonade_like.api.openai.models import model_object
 from lemonade_like.api.openapi import json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.validation import validated
 from lemonade_like.engine.spec import parse_extra_args
-from lemonade_like.models.model import Label, ModelEntry, ModelOptions
-from lemonade_like.models.names import is_checkpoint, read_checkpoint
+from lemonade_like.models.model import ModelOptions
 
 if TYPE_CHECKING:
     from lemonade_like.api.services import ModelCatalogue
@@ -26,66 +25,16 @@ if TYPE_CHECKING:
 router = APIRouter(tags=["models"])
 
 
-def _checkpoint(text: str) -> str:
-    if not is_checkpoint(text):
-        raise PydanticCustomError(
-            "checkpoint",
-            "must be org/repo:QUANT or org/repo:file.gguf of the Hugging Face Hub; a file on this "
-            "machine is registered with `lemonade-like register`",
-        )
-    return text
-
-
-def _projector(text: str) -> str:
-    try:
-        ModelEntry(checkpoint="org/repo", mmproj=text)
-    except ValidationError:
-        raise PydanticCustomError(
-            "projector", "must be the name of a file in the same repository, or org/repo:file.gguf"
-        ) from None
-    return text
-
-
-def _without_host(text: str) -> str:
-    return read_checkpoint(text) or text
-
-
-class RegisterRequest(BaseModel):
-    """What to register, in Lemonade's words."""
-
-    model_config = ConfigDict(strict=True)
+class RegisterRequest(EntryFields):
+    """What to register."""
 
     model_name: str = Field(min_length=1, description="`user.NAME`; `NAME` is the same.")
-    checkpoint: Annotated[str, AfterValidator(_without_host), AfterValidator(_checkpoint)] = Field(
+    checkpoint: HubCheckpoint = Field(
         description="`org/repo:QUANT` or `org/repo:file.gguf` of the Hugging Face Hub; `hf.co/` may stand before it."
-    )
-    recipe: Literal["llamacpp"] = Field(default="llamacpp", description="What runs the model.")
-    labels: list[Label] = Field(default=[], description="What the model is good for.")
-    reasoning: bool = Field(default=False, description="The label `reasoning`.")
-    vision: bool = Field(default=False, description="The label `vision`.")
-    embedding: bool = Field(default=False, description="The label `embeddings`.")
-    reranking: bool = Field(default=False, description="The label `reranking`.")
-    mmproj: Annotated[str, AfterValidator(_projector)] | None = Field(
-        default=None,
-        description="The vision projector's file there, or `org/repo:file.gguf`.",
     )
     recipe_options: ModelOptions = Field(
         default=ModelOptions(), description="Settings of this model that differ from the defaults."
     )
-
-    @property
-    def entry(self) -> ModelEntry:
-        """What is kept."""
-        flags: dict[Label, bool] = {
-            "reasoning": self.reasoning,
-            "vision": self.vision or self.mmproj is not None,
-            "embeddings": self.embedding,
-            "reranking": self.reranking,
-        }
-        labels = dict.fromkeys([*self.labels, *(label for label, given in flags.items() if given)])
-        return ModelEntry(
-            checkpoint=self.checkpoint, mmproj=self.mmproj, labels=tuple(labels), options=self.recipe_options
-        )
 
 
 @router.post(
@@ -109,4 +58,5 @@ async def register(request: Request) -> Response:
 
 
 def _register(catalogue: ModelCatalogue, body: RegisterRequest) -> Description:
-    return catalogue.describe(catalogue.register(body.model_name, body.entry))
+    entry = body.described(body.checkpoint, body.recipe_options)
+    return catalogue.describe(catalogue.register(body.model_name, entry))
