@@ -15,6 +15,7 @@ from lemonade_like.app import create_app
 from lemonade_like.engine.backends.manager import InstallStep
 from lemonade_like.engine.backends.report import SystemReport
 from lemonade_like.errors import ModelNotFound
+from lemonade_like.models.describe import Description, describe
 from lemonade_like.models.hub import HubPlace
 from lemonade_like.models.management import ModelManager
 from lemonade_like.models.model import Model, ModelEntry, ModelOptions
@@ -100,6 +101,9 @@ class FakeCatalogue:
 
     def to_pull(self, name: str) -> Model:
         return self.find(name)
+
+    def describe(self, model: Model) -> Description:
+        return describe(model, model.path)
 
     def register(self, name: str, entry: ModelEntry) -> Model:
         raise AssertionError(f"{name} was registered")

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     from lemonade_like.engine.backends.manager import InstallStep
     from lemonade_like.engine.backends.report import SystemReport
+    from lemonade_like.models.describe import Description
     from lemonade_like.models.management import ModelManager
-    from lemonade_like.models.model import Model, ModelOptions
+    from lemonade_like.models.model import Model, ModelEntry, ModelOptions
     from lemonade_like.pool.loader import LoadOptions
     from lemonade_like.pool.pool import LoadReport
     from lemonade_like.pool.status import ModelStatus
@@ -73,6 +74,15 @@ class ModelCatalogue(Protocol):
 
     def find(self, name: str) -> Model:
         """Return the model of that name; blocking, reads the disk. Raises ``ModelNotFound``."""
+
+    def describe(self, model: Model) -> Description:
+        """Return all that can be told of the model; blocking, reads its file's header."""
+
+    def register(self, name: str, entry: ModelEntry) -> Model:
+        """Keep a model of the Hub under ``user.NAME``; blocking, writes to the disk.
+
+        Raises ``BadRequest`` for a name that cannot be, ``UserModelsError`` if it cannot be kept.
+        """
 
     def save_options(self, name: str, options: ModelOptions) -> None:
         """Keep options for a model; blocking, writes to the disk. Raises ``ServerError``."""
