@@ -110,6 +110,20 @@ def test_an_engine_that_another_waits_for_serves_those_who_came_before_and_no_ot
     assert world.loads == {"a": 2, "b": 1}
 
 
+def test_an_engine_that_another_waits_for_gives_its_free_slots_to_no_newcomer(world: World) -> None:
+    turn = world.arrive("a")
+    world.settle()
+    other = world.arrive("b")
+    world.settle()
+    late = world.arrive("a")
+    world.settle()
+    assert world.served == [turn]
+    assert world.scheduler.is_closed_to(late)
+    world.leave(turn)
+    world.settle()
+    assert world.served == [turn, other]
+
+
 def test_those_who_came_while_a_model_was_loaded_are_served_before_it_goes_again(world: World) -> None:
     first = world.arrive("a")
     other = world.arrive("b")

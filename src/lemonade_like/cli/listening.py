@@ -6,7 +6,7 @@ import errno
 import socket
 import sys
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
@@ -16,8 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+#: Where to try an address that stands for every network of the machine.
+_EVERY_NETWORK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - it is not listened on here
+
+
 class AddressError(ServerError):
     """The server cannot listen where it is told to; three lines at most."""
+
+
+def url_of(host: str, port: int) -> str:
+    """Where a server that listens on ``host`` can be reached from this machine."""
+    host = _EVERY_NETWORK.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 @contextmanager

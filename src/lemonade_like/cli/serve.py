@@ -11,7 +11,7 @@ import typer
 import uvicorn
 
 from lemonade_like.app import create_app, open_services
-from lemonade_like.cli.listening import listen, port_of
+from lemonade_like.cli.listening import listen, port_of, url_of
 from lemonade_like.engine.find import find_engine
 from lemonade_like.engine.options import check_arguments
 from lemonade_like.models.registry import Registry
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 _SHUTDOWN_GRACE = 5
 """Seconds that running answers have to finish after a stop signal. Docker kills after ten, and engines need some."""
-
-_EVERY_NETWORK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to try it, not where to listen
 
 
 def run_server(settings: Settings) -> None:
@@ -54,8 +52,7 @@ def run_server(settings: Settings) -> None:
 
 def banner(settings: Settings, port: int, names: Sequence[str], engine: FoundEngine) -> str:
     """What is printed when the server is ready: where it is, what it serves and on what, and a line to try."""
-    host = _EVERY_NETWORK.get(settings.host, settings.host)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    url = url_of(settings.host, port)
     key = " -H 'Authorization: Bearer YOUR_KEY'" if settings.api_key else ""
     body = f'{{"model":"{names[0]}","messages":[{{"role":"user","content":"What is 2+2?"}}]}}'
     return "\n".join(

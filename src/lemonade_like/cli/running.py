@@ -1,0 +1,91 @@
+"""``lemonade-like ps``, ``load`` and ``unload``: what a running server has in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from lemonade_like.cli.listening import url_of
+from lemonade_like.errors import ServerError
+from lemonade_like.pool.eviction import size_of
+
+if TYPE_CHECKING:
+    from lemonade_like.settings import Settings
+
+#: A load may take minutes, and the server bounds it.
+_TIMEOUT: Final = httpx.Timeout(10.0, read=None)
+_WIDTH_IN_A_PIPE: Final = 160
+
+
+class ServerRefused(ServerError):
+    """The running server cannot be reached, or does not do what it was asked to."""
+
+
+def show_running(settings: Settings, console: Console | None = None) -> None:
+    """Prints the models that are loaded or wanted, with who uses them and what they take."""
+    console = console or Console()
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDTH_IN_A_PIPE)
+    models = _ask(settings, "GET", "/health").get("models")
+    if models is None:
+        raise ServerRefused("The server wants an API key to say what it runs.\nSet LEMONADE_LIKE_API_KEY.")
+    if not models:
+        console.print("No model is loaded.")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("Model", "State", "Backend", "Requests", "Waiting", "Memory", "Idle", "Detail"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "Model")
+    for model in models:
+        table.add_row(*_row(model))
+    console.print(table)
+
+
+def load_model(settings: Settings, name: str, options: dict[str, Any]) -> None:
+    """Has the server load a model, and says what that took."""
+    given = {field: value for field, value in options.items() if value is not None}
+    answer = _ask(settings, "POST", "/load", {"model_name": name, **given})
+    for why in answer["evicted"]:
+        typer.echo(why)
+    typer.echo(answer["message"])
+
+
+def unload_model(settings: Settings, name: str | None) -> None:
+    """Has the server unload a model, or all."""
+    typer.echo(_ask(settings, "POST", "/unload", {"model_name": name})["message"])
+
+
+def _row(model: dict[str, Any]) -> tuple[str, ...]:
+    idle = model["idle_seconds"]
+    return (
+        model["name"] + (" (pinned)" if model["pinned"] else ""),
+        model["state"],
+        model.get("backend", ""),
+        f"{model['slots']['busy']} of {model['slots']['total']}",
+        str(model["queue"]["length"]),
+        size_of(model["memory"]["resident"] or model["memory"]["estimate"]),
+        "" if idle is None else f"{idle:.0f} s",
+        model["detail"],
+    )
+
+
+def _ask(settings: Settings, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    url = url_of(settings.host, settings.port)
+    key = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}"} if settings.api_key else {}
+    try:
+        answer = httpx.request(method, f"{url}/v1{path}", json=body, headers=key, timeout=_TIMEOUT)
+        told = answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise ServerRefused(
+            f"No lemonade-like server answers at {url} ({str(error) or type(error).__name__}).\n"
+            "Start one with `lemonade-like serve`, or say where it is with --host and --port."
+        ) from None
+    if not isinstance(told, dict) or not answer.is_success:
+        wrong = told.get("error") if isinstance(told, dict) else None
+        message = wrong.get("message") if isinstance(wrong, dict) else None
+        raise ServerRefused(str(message or f"The server at {url} answered with HTTP {answer.status_code}."))
+    return told
