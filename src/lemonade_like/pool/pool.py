@@ -12,7 +12,7 @@ import logging
 from contextvars import Context
 from typing import TYPE_CHECKING, Generic
 
-from lemonade_like.errors import ShuttingDown
+from lemonade_like.errors import EngineUnavailable
 from lemonade_like.pool.resident import FormatT, Lease, LoadedModel, Resident
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Pool(Generic[FormatT]):
         Raises:
             ModelNotFound: there is no such model, or it is not downloaded.
             HarmonyUnavailable, EngineFailure: it could not be loaded.
-            ShuttingDown: the server is shutting down.
+            EngineUnavailable: the server is shutting down.
         """
         if self._closing:
             raise _shutting_down()
@@ -140,5 +140,5 @@ class Pool(Generic[FormatT]):
             )
 
 
-def _shutting_down() -> ShuttingDown:
-    return ShuttingDown("The server is shutting down and takes no new requests.")
+def _shutting_down() -> EngineUnavailable:
+    return EngineUnavailable("The server is shutting down and takes no new requests.")
