@@ -7,7 +7,7 @@ a JSON file that ``write_scenario`` writes::
     {"load": [STEP…], "replies": [[STEP…], …], "ignore_term": false, "props": {…}}
 
 ``load`` runs before /health answers 200 (503 until then). Each POST to /completion or /v1/chat/completions takes the
-next list of ``replies``; the last one is used again and again. A step is one of::
+next list of ``replies``, also of an engine that was started again; the last one is used again and again. A step is one of::
 
     {"frames": [{…}, …]}       server-sent events, all in one write
     {"raw": "text"}            these bytes (latin-1), as a chunk of the stream
@@ -165,6 +165,7 @@ class _Server(ThreadingHTTPServer):
         self.released = threading.Semaphore(0)
         self.lock = threading.Lock()
         self.requests: list[dict[str, Any]] = []
+        self.answered_before = len(requests_of(arguments.model))
         self.busy = 0
         super().__init__((arguments.host, arguments.port), _Handler)
 
@@ -174,7 +175,7 @@ class _Server(ThreadingHTTPServer):
             with self.record.open("a") as file:
                 file.write(json.dumps(self.requests[-1]) + "\n")
             replies = self.scenario.get("replies") or [one_by_one(frames_for([(1, b"Hello"), (2, b"")]))]
-            return replies[min(len(self.requests), len(replies)) - 1]
+            return replies[min(self.answered_before + len(self.requests), len(replies)) - 1]
 
     def do(self, step: Step) -> None:
         """Carry out a step that needs no connection."""

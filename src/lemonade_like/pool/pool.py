@@ -78,7 +78,7 @@ class Pool(Generic[FormatT]):
         if self._closing:
             raise _shutting_down()
         known = self._registry.resolve(name)
-        yield Lease(self._resident(known) or await self._loaded(known))
+        yield Lease(self._resident(known) or await self._loaded(known), lambda: self._loaded(known))
 
     async def close(self) -> None:
         """Stop all engines, those that are still loading too. No lease can be had from now on."""

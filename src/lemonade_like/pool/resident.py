@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -10,6 +11,8 @@ from lemonade_like.engine.client import EngineConnectionLost, EngineResponseErro
 from lemonade_like.errors import EngineFailure
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from lemonade_like.engine.client import EngineClient
     from lemonade_like.engine.process import EngineProcess
     from lemonade_like.models.registry import Model
@@ -19,6 +22,7 @@ FormatT = TypeVar("FormatT")
 
 #: A broken connection is often the first sign of a crash; the exit code comes a moment later.
 _EXIT_GRACE_SECONDS: Final = 2.0
+_MAX_CRASHES: Final = 3
 
 __all__ = ["EngineConnectionLost", "EngineResponseError", "Lease", "LoadedModel", "Resident"]
 
@@ -69,11 +73,13 @@ class Resident(Generic[FormatT]):
         )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Lease(Generic[FormatT]):
     """The right to use a resident model for one turn."""
 
     _resident: Resident[FormatT]
+    _reload: Callable[[], Awaitable[Resident[FormatT]]]
+    _crashes: int = 0
 
     @property
     def engine(self) -> EngineClient:
@@ -94,6 +100,15 @@ class Lease(Generic[FormatT]):
     def context_length(self) -> int:
         """Tokens that one turn may use, prompt and answer together."""
         return self._resident.context_length
+
+    async def recover(self, error: EngineConnectionLost) -> None:
+        """Return when the model's engine runs again. Raises ``EngineFailure`` at the third crash."""
+        self._crashes += 1
+        if self._crashes > _MAX_CRASHES:
+            raise await self.explain(error)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._resident.process.wait()), _EXIT_GRACE_SECONDS)
+            self._resident = await self._reload()
 
     async def explain(self, error: EngineConnectionLost) -> EngineFailure:
         """Return what a lost connection means to the user: how the engine ended, and its last lines."""

@@ -95,13 +95,15 @@ class Usage:
 @dataclass(slots=True)
 class Finish:
     """The turn is over. ``timings`` is the engine's own account (milliseconds and tokens per second); ``recovered``
-    counts, by kind, what was malformed in the model's output and had to be mended, or was kept from the client."""
+    counts, by kind, what was malformed in the model's output and had to be mended, or was kept from the client;
+    ``resumed`` is how many times the engine was lost in the middle of the turn."""
 
     reason: FinishReason
     usage: Usage
     timings: dict[str, Any] = field(default_factory=dict)
     recovered: dict[str, int] = field(default_factory=dict)
     stop_string: str | None = None
+    resumed: int = 0
 
 
 Event = Progress | ReasoningDelta | ContentDelta | ToolCallStart | ToolCallArgumentsDelta | MessageEnd | Finish
