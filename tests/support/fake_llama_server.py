@@ -7,7 +7,7 @@ a JSON file that ``write_scenario`` writes::
     {"load": [STEP…], "replies": [[STEP…], …], "ignore_term": false, "props": {…}}
 
 ``load`` runs before /health answers 200 (503 until then). Each POST to /completion or /v1/chat/completions takes the
-next list of ``replies``, also of an engine that was started again; the last one is used again and again. A step is one of::
+next list of ``replies``, an engine that was started again too; the last one is used again and again. A step is one of::
 
     {"frames": [{…}, …]}       server-sent events, all in one write
     {"raw": "text"}            these bytes (latin-1), as a chunk of the stream
