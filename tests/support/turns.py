@@ -34,6 +34,11 @@ class ScriptedTurns:
         self.waiting = asyncio.Event()
         self.closed = asyncio.Event()
         self.cancelled = 0
+        self.draining = False
+        self.running = 0
+
+    def drain(self) -> None:
+        self.draining = True
 
     async def run(self, request: TurnRequest) -> AsyncGenerator[list[Event], None]:
         self.requests.append(request)

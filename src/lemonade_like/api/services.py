@@ -21,6 +21,17 @@ if TYPE_CHECKING:
 class TurnRunner(Protocol):
     """Runs turns."""
 
+    @property
+    def draining(self) -> bool:
+        """Whether new turns are refused."""
+
+    @property
+    def running(self) -> int:
+        """How many turns have begun and not ended."""
+
+    def drain(self) -> None:
+        """Refuse all new turns from now on; those that run go on."""
+
     def run(self, request: TurnRequest) -> AsyncGenerator[list[Event], None]:
         """Yield all the events of each network read. Raises ``ServerError``; closing it cancels the turn."""
 

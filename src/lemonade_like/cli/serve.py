@@ -1,10 +1,12 @@
-"""``lemonade-like serve``: takes the port, runs the app under uvicorn, and stops cleanly."""
+"""``lemonade-like serve``: takes the port, runs the app under uvicorn, and stops in order."""
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import typer
@@ -20,13 +22,17 @@ from lemonade_like.settings import SettingsError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from types import FrameType
 
+    from lemonade_like.api.services import TurnRunner
     from lemonade_like.engine.find import FoundEngine
     from lemonade_like.settings import Settings
 
-_SHUTDOWN_GRACE = 5
-"""Seconds that running answers have to finish after a stop signal. Docker kills after ten, and engines need some."""
+_logger = logging.getLogger(__name__)
+
+_LAST_WORDS_SECONDS = 1
+"""For connections to be told why they end, once nothing more is waited for."""
 
 _EVERY_NETWORK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to try it, not where to listen
 
@@ -38,19 +44,21 @@ def run_server(settings: Settings) -> None:
     _exit_cleanly_on_signals()
     engine = find_engine(settings.llama_server, settings.backend, installed_dir=settings.backends_dir)
     registry = Registry.from_settings(settings)
+    # What the banner names is what is used.
+    app = create_app(settings, partial(open_services, registry=registry, engine=engine))
     with listen(settings.host, settings.port) as sockets:
         config = uvicorn.Config(
-            # What the banner names is what is used.
-            create_app(settings, partial(open_services, registry=registry, engine=engine)),
+            app,
             # Our own log lines have the request's id, its time and what it cost.
             log_config=None,
             access_log=False,
             server_header=False,
             # No route speaks WebSocket, and its library costs memory.
             ws="none",
-            timeout_graceful_shutdown=_SHUTDOWN_GRACE,
+            timeout_graceful_shutdown=_LAST_WORDS_SECONDS,
         )
-        _Server(config, banner(settings, port_of(sockets[0]), registry.chosen, engine)).run(sockets=sockets)
+        ready = banner(settings, port_of(sockets[0]), registry.chosen, engine)
+        _Server(config, ready, lambda: app.state.services.turns, settings.drain_timeout).run(sockets=sockets)
 
 
 def banner(settings: Settings, port: int, names: Sequence[str], engine: FoundEngine) -> str:
@@ -70,17 +78,50 @@ def banner(settings: Settings, port: int, names: Sequence[str], engine: FoundEng
 
 
 class _Server(uvicorn.Server):
-    """Says so when it is ready."""
+    """Says so when it is ready. Told to stop, it drains first; told again, it does not wait any longer.
 
-    def __init__(self, config: uvicorn.Config, ready: str) -> None:
+    While it drains it still takes connections, so that clients and whoever watches the server learn what it does.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, ready: str, turns: Callable[[], TurnRunner], drain_timeout: float
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._turns = turns
+        self._drain_timeout = drain_timeout
+        self._told_to_stop = False
+        self._deadline: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             typer.echo(self._ready)
             sys.stdout.flush()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Called between any two instructions: the event loop does the work at its next tick.
+        if self._told_to_stop:
+            super().handle_exit(sig, frame)
+        self._told_to_stop = True
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._told_to_stop and not self.should_exit:
+            self.should_exit = self._has_drained()
+        return await super().on_tick(counter)
+
+    def _has_drained(self) -> bool:
+        turns = self._turns()
+        if self._deadline is None:
+            self._deadline = monotonic() + self._drain_timeout
+            turns.drain()
+            if turns.running:
+                _logger.info(
+                    "stopping: %d answers have %g s to finish; a second signal ends them",
+                    turns.running,
+                    self._drain_timeout,
+                )
+        return not turns.running or monotonic() >= self._deadline
 
 
 def _check_engine_arguments(settings: Settings) -> None:

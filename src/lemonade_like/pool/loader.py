@@ -104,7 +104,11 @@ class Loader(Generic[FormatT]):
         )
         try:
             process = await EngineProcess.start(
-                spec, log_dir=settings.log_dir, session=self._session, load_timeout=settings.load_timeout or None
+                spec,
+                log_dir=settings.log_dir,
+                session=self._session,
+                load_timeout=settings.load_timeout or None,
+                watchdog_timeout=settings.watchdog_timeout or None,
             )
         except EngineFailure as error:
             if unreadable:
