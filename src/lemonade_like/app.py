@@ -22,7 +22,7 @@ from lemonade_like.models.registry import Registry
 from lemonade_like.models.vocabulary import vocabulary_dir
 from lemonade_like.observe.requests import RequestLog
 from lemonade_like.pool.loader import Loader
-from lemonade_like.pool.pool import Pool
+from lemonade_like.pool.pool import Pool, PoolLimits
 from lemonade_like.turns.formats import HarmonyFormats
 from lemonade_like.turns.service import TurnOptions, Turns
 
@@ -49,7 +49,7 @@ async def open_services(
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         # A vocabulary is checked by its hash once, not each time that its model is loaded.
         formats = HarmonyFormats(cache(partial(vocabulary_dir, cache_dir=settings.cache_dir)))
-        pool = Pool(registry, Loader(registry, settings, session, formats, engine))
+        pool = Pool(registry, Loader(registry, settings, session, formats, engine), PoolLimits.from_settings(settings))
         services = Services(
             turns=Turns(pool, _turn_options(settings)),
             pool=pool,

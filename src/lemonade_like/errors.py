@@ -11,7 +11,8 @@
     ├── HarmonyUnavailable          500  harmony_unavailable: Harmony was asked for and cannot be had
     └── EngineFailure               500  the engine could not load the model, or died
         ├── EngineNotFound          500  there is no engine to run
-        └── EngineUnavailable       503  the engine is shutting down
+        ├── NotEnoughMemory         500  not_enough_memory: the model does not fit beside what may not be unloaded
+        └── EngineUnavailable       503  the engine takes no turns now
             └── ShuttingDown        503  shutting_down: the server is, and takes no new turns
 
 Every wire format writes the same four facts: message, type, param, code. A message says what happened, why, and what
@@ -101,8 +102,14 @@ class EngineNotFound(EngineFailure):
     default_code = "engine_not_found"
 
 
+class NotEnoughMemory(EngineFailure):
+    """The model does not fit into the memory that models may take; the message says what stands in its way."""
+
+    default_code = "not_enough_memory"
+
+
 class EngineUnavailable(EngineFailure):
-    """The engine is going away and takes no new turns."""
+    """The engine takes no turns now: it is going away, or it keeps crashing and is given time."""
 
     status = 503
     default_code = "engine_unavailable"

@@ -111,6 +111,41 @@ class Settings(BaseSettings):
         "so memory grows with it. Four serves a small team or one agent with its helpers.",
         json_schema_extra=_allowed("a whole number from 1 to 256"),
     )
+    queue_size: int = Field(
+        default=64,
+        ge=0,
+        description="Requests that may wait for one model beside those that it answers. More are sent away with HTTP "
+        "429, and told when to come again.",
+        json_schema_extra=_allowed("a whole number"),
+    )
+    max_loaded_models: int = Field(
+        default=0,
+        ge=0,
+        description="Models that may be loaded at the same time. The one that was not used for longest makes room for "
+        "the next. 0 is as many as fit into memory.",
+        json_schema_extra=_allowed("a whole number, or 0 for no limit but memory"),
+    )
+    memory_budget: float = Field(
+        default=0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Gigabytes that all loaded models together may take; one that does not fit is refused. 0 goes by "
+        "the memory that the machine has.",
+        json_schema_extra=_allowed("a number of gigabytes, or 0 for automatic"),
+    )
+    idle_timeout: int = Field(
+        default=0,
+        ge=0,
+        description="Seconds after which a model that nobody uses is unloaded. 0 is never: it stays until another "
+        "needs its memory.",
+        json_schema_extra=_allowed("a whole number of seconds, or 0 for never"),
+    )
+    max_crashes: int = Field(
+        default=3,
+        ge=1,
+        description="Crashes of its engine after which a request is given up. Until then the engine is started again.",
+        json_schema_extra=_allowed("a whole number from 1", file_only=True),
+    )
     llamacpp_args: str = Field(
         default="",
         description="More arguments for llama-server, as one string, such as '--n-gpu-layers 99 --threads 8'.",

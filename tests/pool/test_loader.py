@@ -14,7 +14,7 @@ from lemonade_like.engine.process import EngineProcess
 from lemonade_like.errors import EngineFailure
 from lemonade_like.models.registry import Model, ModelOptions, Registry
 from lemonade_like.pool import loader as loader_module
-from lemonade_like.pool.loader import AUTOMATIC_CONTEXT, Loader, automatic_context, settings_for
+from lemonade_like.pool.loader import AUTOMATIC_CONTEXT, Loader, LoadOptions, automatic_context, settings_for
 from lemonade_like.pool.resident import Resident
 from lemonade_like.settings import Settings
 from tests.support.fake_llama_server import FAKE_LLAMA_SERVER, write_scenario
@@ -47,7 +47,8 @@ class Bench:
         chosen = Settings(cache_dir=self.folder, **settings)
         model = Model("a-model", path=path, options=options or ModelOptions())
         registry = Registry([model], cache_dir=self.folder)
-        return await Loader(registry, chosen, self.session, NoFormats(), FAKE).load(model)
+        loader = Loader(registry, chosen, self.session, NoFormats(), FAKE)
+        return await loader.start(await loader.survey(model))
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ async def test_a_cache_that_cannot_be_written_is_said_to_the_client(
     settings = Settings(cache_dir=tmp_path)
     registry = Registry.from_settings(settings)
     with pytest.raises(EngineFailure, match=r"could not be unpacked into .*LEMONADE_LIKE_CACHE_DIR"):
-        await Loader(registry, settings, session, NoFormats(), FAKE).load(registry.find("tiny-gpt-oss"))
+        await Loader(registry, settings, session, NoFormats(), FAKE).survey(registry.find("tiny-gpt-oss"))
 
 
 async def test_a_models_own_options_reach_its_engine(bench: Bench) -> None:
@@ -129,11 +130,18 @@ async def test_a_models_own_options_reach_its_engine(bench: Bench) -> None:
 
 def test_what_the_user_has_set_goes_before_a_models_own_options() -> None:
     model = Model("m", options=OPTIONS)
-    given = settings_for(model, Settings(ctx_size=0, parallel=4))
+    given = settings_for(model, Settings(ctx_size=0, parallel=4), LoadOptions())
     assert (given.ctx_size, given.parallel, given.llamacpp_args) == (0, 4, "--threads 1")
-    assert settings_for(model, Settings(llamacpp_args="")).llamacpp_args == ""
-    assert settings_for(model, Settings()).parallel == 1
-    assert settings_for(Model("m"), Settings()) == Settings()
+    assert settings_for(model, Settings(llamacpp_args=""), LoadOptions()).llamacpp_args == ""
+    assert settings_for(model, Settings(), LoadOptions()).parallel == 1
+    assert settings_for(Model("m"), Settings(), LoadOptions()) == Settings()
+
+
+def test_what_a_request_asks_for_goes_before_all() -> None:
+    asked = LoadOptions(ctx_size=512, llamacpp_backend="vulkan", llamacpp_args="")
+    given = settings_for(Model("m", options=OPTIONS), Settings(ctx_size=4096, llama_server="/mine"), asked)
+    assert (given.ctx_size, given.parallel, given.llamacpp_args) == (512, 1, "")
+    assert (given.backend, given.llama_server) == ("vulkan", None)
 
 
 def test_the_automatic_context_is_bounded() -> None:

@@ -27,7 +27,6 @@ async def test_one_load_is_for_all_who_ask(loader: RecordingLoader) -> None:
         loader.go.set()
         assert {id(engine) for engine in await asyncio.gather(*waiting)} == {id(loader.engines[0])}
         assert await borrow(pool) is loader.engines[0]
-        assert pool.is_resident("M")
         assert pool.loading() == []
     assert loader.loads == ["m"]
     assert loader.engines[0].stops == 1
@@ -79,7 +78,7 @@ async def test_a_failure_is_told_to_all_who_wait_and_the_next_request_tries_agai
         loader.go.set()
         ended = await asyncio.gather(*waiting, return_exceptions=True)
         assert [str(error) for error in ended] == ["no room"] * 3
-        assert not pool.is_resident("m")
+        assert pool.loaded() == []
         assert await borrow(pool) is loader.engines[0]
     assert loader.loads == ["m", "m"]
     assert "m could not be loaded: no room" in caplog.text
@@ -93,12 +92,13 @@ async def test_an_engine_that_dies_is_loaded_again_by_the_next_request(
         async with pool.lease("m") as lease:
             died = loader.engines[0]
             died.die()
-            failure = await lease.explain(EngineConnectionLost("it broke"))
+            await lease.lost()
+            failure = lease.explain(EngineConnectionLost("it broke"))
         assert "died in the middle of the turn (exited with code 3)" in failure.message
         assert "out of memory" in failure.message
-        assert not pool.is_resident("m")
+        assert pool.loaded() == []
         assert await borrow(pool) is loader.engines[1]
-        assert pool.is_resident("m")
+        assert [model.pid for model in pool.loaded()] == [loader.engines[1].pid]
     assert loader.loads == ["m", "m"]
     assert (died.stops, loader.engines[1].stops) == (0, 1)
     assert "the engine of m died (exited with code 3); its last lines:\nout of memory" in caplog.text
@@ -108,12 +108,10 @@ async def test_an_engine_whose_last_words_are_still_being_read_is_lent_to_nobody
     loader.go.set()
     async with recorded_pool(loader) as pool:
         died = await borrow(pool)
-        (watcher,) = pool._watchers
         died.dead = True
-        assert not pool.is_resident("m")
         assert await borrow(pool) is loader.engines[1]
         died.exited.set()
-        await watcher
+        await asyncio.sleep(0)
         assert await borrow(pool) is loader.engines[1]
     assert loader.engines[1].stops == 1
 
@@ -144,8 +142,6 @@ async def test_what_is_logged_of_a_load_belongs_to_no_request() -> None:
 async def test_an_unknown_model_is_refused_at_once(loader: RecordingLoader) -> None:
     async with recorded_pool(loader) as pool:
         with pytest.raises(ModelNotFound):
-            pool.is_resident("nobody")
-        with pytest.raises(ModelNotFound):
             await borrow(pool, "nobody")
     assert loader.loads == []
 
@@ -157,6 +153,5 @@ async def test_the_disk_is_touched_only_to_load(loader: RecordingLoader, monkeyp
     loader.go.set()
     async with recorded_pool(loader) as pool:
         for _ in range(3):
-            pool.is_resident("m")
             await borrow(pool)
     assert reads == ["m"]

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lemonade_like.engine.spec import EngineSpec
 from lemonade_like.models.registry import Model, Registry
 from lemonade_like.observe.context import request_id_var
-from lemonade_like.pool.pool import Pool
+from lemonade_like.pool.footprint import MachineMemory
+from lemonade_like.pool.loader import LoadOptions, Survey
+from lemonade_like.pool.pool import Pool, PoolLimits
 from lemonade_like.pool.resident import Resident
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
+
+#: No process has such a high number.
+_PIDS = count(10**9)
 
 
 class FakeEngine:
     """As much of an ``EngineProcess`` as the pool knows of."""
 
-    def __init__(self) -> None:
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
+        self.pid = next(_PIDS)
+        self.client = object()
+        self.command = ["engine", spec.alias]
+        self.started_at = 0.0
         #: It has exited, and ``exited`` that its output has been read, too.
         self.dead = False
         self.exited = asyncio.Event()
@@ -47,20 +59,38 @@ class FakeEngine:
         return "out of memory"
 
 
-class RecordingLoader:
-    """Loads when ``go`` is set; an entry of ``failures`` is raised instead, one for each load."""
+GIGABYTE = 10**9
 
-    def __init__(self, *failures: BaseException) -> None:
+
+class RecordingLoader:
+    """Loads when ``go`` is set; an entry of ``failures`` is raised instead, one for each load.
+
+    A model takes ``sizes`` gigabytes, or one, on a machine that has ``memory``."""
+
+    def __init__(self, *failures: BaseException, sizes: dict[str, float] | None = None, memory: float = 64) -> None:
         self.failures = list(failures)
+        self.sizes = sizes or {}
+        self.total = int(memory * GIGABYTE)
+        self.slots = 4
+        #: In the order in which it was asked for: the names that were loaded.
         self.loads: list[str] = []
+        self.options: list[LoadOptions] = []
         self.request_ids: list[str | None] = []
         self.engines: list[FakeEngine] = []
         self.cancelled = 0
         self.begun = asyncio.Event()
         self.go = asyncio.Event()
 
-    async def load(self, model: Model) -> Resident[Any]:
-        self.loads.append(model.name)
+    async def survey(self, model: Model, options: LoadOptions | None = None) -> Survey[Any]:
+        asked = options or LoadOptions()
+        self.options.append(asked)
+        context = asked.ctx_size or 4096
+        spec = EngineSpec(("engine",), "fake", Path(f"/{model.name}"), model.name, context, self.slots, jinja=True)
+        size = int(self.sizes.get(model.name, 1) * GIGABYTE)
+        return Survey(model, spec, context, size, await self.memory("fake"), None)
+
+    async def start(self, found: Survey[Any]) -> Resident[Any]:
+        self.loads.append(found.model.name)
         self.request_ids.append(request_id_var.get())
         self.begun.set()
         try:
@@ -70,15 +100,20 @@ class RecordingLoader:
             raise
         if self.failures:
             raise self.failures.pop(0)
-        self.engines.append(FakeEngine())
-        return Resident(model, self.engines[-1], None, 4096)  # type: ignore[arg-type]
+        self.engines.append(FakeEngine(found.spec))
+        return Resident(found.model, self.engines[-1], None, found.context_length)  # type: ignore[arg-type]
+
+    async def memory(self, backend: str) -> MachineMemory:
+        return MachineMemory(self.total, self.total)
 
 
 @asynccontextmanager
-async def recorded_pool(loader: RecordingLoader) -> AsyncIterator[Pool[Any]]:
-    """A pool with a model named ``m``; closed at the end."""
-    registry = Registry([Model("m", path=Path("/m.gguf"))], cache_dir=Path("/nowhere"))
-    pool: Pool[Any] = Pool(registry, loader)  # type: ignore[arg-type]
+async def recorded_pool(
+    loader: RecordingLoader, limits: PoolLimits | None = None, names: Iterable[str] = ("m",), **more: Any
+) -> AsyncIterator[Pool[Any]]:
+    """A pool with models of those names; closed at the end."""
+    registry = Registry([Model(name, path=Path(f"/{name}.gguf")) for name in names], cache_dir=Path("/nowhere"))
+    pool: Pool[Any] = Pool(registry, loader, limits, **more)  # type: ignore[arg-type]
     try:
         yield pool
     finally:
@@ -89,3 +124,13 @@ async def borrow(pool: Pool[Any], name: str = "m") -> Any:
     """The engine that a lease lends."""
     async with pool.lease(name) as lease:
         return lease._resident.process
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now

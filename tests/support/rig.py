@@ -13,7 +13,7 @@ import httpx
 from lemonade_like.harmony.messages import ChatMessage, TextPart
 from lemonade_like.models.registry import Registry
 from lemonade_like.pool.loader import Loader
-from lemonade_like.pool.pool import Pool
+from lemonade_like.pool.pool import Pool, PoolLimits
 from lemonade_like.settings import Settings
 from lemonade_like.turns.events import ContentDelta, Event, Finish, ReasoningDelta
 from lemonade_like.turns.formats import HarmonyFormat, HarmonyFormats
@@ -78,7 +78,8 @@ async def rig(model: Path, vocabulary: Path, folder: Path, **settings: Any) -> A
     chosen = Settings(models=(str(model),), cache_dir=folder, **settings)
     registry = Registry.from_settings(chosen)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        pool = Pool(registry, Loader(registry, chosen, session, HarmonyFormats(lambda _: vocabulary)))
+        loader = Loader(registry, chosen, session, HarmonyFormats(lambda _: vocabulary))
+        pool = Pool(registry, loader, PoolLimits.from_settings(chosen))
         try:
             yield Rig(Turns(pool, TurnOptions(today=lambda: DATE)), pool, model.stem)
         finally:

@@ -34,11 +34,6 @@ class ScriptedTurns:
         self.waiting = asyncio.Event()
         self.closed = asyncio.Event()
         self.cancelled = 0
-        self.draining = False
-        self.running = 0
-
-    def drain(self) -> None:
-        self.draining = True
 
     async def run(self, request: TurnRequest) -> AsyncGenerator[list[Event], None]:
         self.requests.append(request)
@@ -62,6 +57,10 @@ class FakePool:
     def __init__(self, loaded: Iterable[LoadedModel] = (), loading: Iterable[str] = ()) -> None:
         self._loaded = list(loaded)
         self._loading = list(loading)
+        self.draining = False
+
+    async def drain(self) -> None:
+        self.draining = True
 
     def loaded(self) -> list[LoadedModel]:
         return self._loaded

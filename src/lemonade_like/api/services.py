@@ -21,17 +21,6 @@ if TYPE_CHECKING:
 class TurnRunner(Protocol):
     """Runs turns."""
 
-    @property
-    def draining(self) -> bool:
-        """Whether new turns are refused."""
-
-    @property
-    def running(self) -> int:
-        """How many turns have begun and not ended."""
-
-    def drain(self) -> None:
-        """Refuse all new turns from now on; those that run go on."""
-
     def run(self, request: TurnRequest) -> AsyncGenerator[list[Event], None]:
         """Yield all the events of each network read. Raises ``ServerError``; closing it cancels the turn."""
 
@@ -41,6 +30,13 @@ class TurnRunner(Protocol):
 
 class ModelPool(Protocol):
     """Knows which engines run."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether new turns are refused, because the server is to stop."""
+
+    async def drain(self) -> None:
+        """Refuse new turns from now on; return when none runs any more."""
 
     def loaded(self) -> list[LoadedModel]:
         """Return the models that are ready."""

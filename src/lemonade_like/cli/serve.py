@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import signal
 import sys
 from functools import partial
-from time import monotonic
 from typing import TYPE_CHECKING
 
 import typer
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import FrameType
 
-    from lemonade_like.api.services import TurnRunner
+    from lemonade_like.api.services import ModelPool
     from lemonade_like.engine.find import FoundEngine
     from lemonade_like.settings import Settings
 
@@ -58,7 +59,7 @@ def run_server(settings: Settings) -> None:
             timeout_graceful_shutdown=_LAST_WORDS_SECONDS,
         )
         ready = banner(settings, port_of(sockets[0]), registry.chosen, engine)
-        _Server(config, ready, lambda: app.state.services.turns, settings.drain_timeout).run(sockets=sockets)
+        _Server(config, ready, lambda: app.state.services.pool, settings.drain_timeout).run(sockets=sockets)
 
 
 def banner(settings: Settings, port: int, names: Sequence[str], engine: FoundEngine) -> str:
@@ -83,15 +84,13 @@ class _Server(uvicorn.Server):
     While it drains it still takes connections, so that clients and whoever watches the server learn what it does.
     """
 
-    def __init__(
-        self, config: uvicorn.Config, ready: str, turns: Callable[[], TurnRunner], drain_timeout: float
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, ready: str, pool: Callable[[], ModelPool], drain_timeout: float) -> None:
         super().__init__(config)
         self._ready = ready
-        self._turns = turns
+        self._pool = pool
         self._drain_timeout = drain_timeout
         self._told_to_stop = False
-        self._deadline: float | None = None
+        self._draining: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -106,22 +105,17 @@ class _Server(uvicorn.Server):
         self._told_to_stop = True
 
     async def on_tick(self, counter: int) -> bool:
-        if self._told_to_stop and not self.should_exit:
-            self.should_exit = self._has_drained()
+        if self._told_to_stop and self._draining is None:
+            self._draining = asyncio.create_task(self._drain())
         return await super().on_tick(counter)
 
-    def _has_drained(self) -> bool:
-        turns = self._turns()
-        if self._deadline is None:
-            self._deadline = monotonic() + self._drain_timeout
-            turns.drain()
-            if turns.running:
-                _logger.info(
-                    "stopping: %d answers have %g s to finish; a second signal ends them",
-                    turns.running,
-                    self._drain_timeout,
-                )
-        return not turns.running or monotonic() >= self._deadline
+    async def _drain(self) -> None:
+        _logger.info(
+            "stopping: running answers have %g s to finish; a second signal ends them at once", self._drain_timeout
+        )
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._pool().drain(), self._drain_timeout)
+        self.should_exit = True
 
 
 def _check_engine_arguments(settings: Settings) -> None:

@@ -13,6 +13,7 @@ from lemonade_like.engine.spec import EngineSpec, parse_extra_args
 from lemonade_like.errors import EngineFailure, HarmonyUnavailable
 from lemonade_like.models.detection import harmony_mode, is_gpt_oss, should_use_harmony
 from lemonade_like.models.gguf import GGUFError, GGUFMetadata, read_metadata
+from lemonade_like.pool.footprint import FileFootprint
 from lemonade_like.pool.resident import FormatT, Resident
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     from lemonade_like.engine.find import FoundEngine
     from lemonade_like.models.registry import Model, Registry
-    from lemonade_like.settings import Settings
+    from lemonade_like.pool.footprint import Footprint, MachineMemory
+    from lemonade_like.settings import Backend, Settings
 
 _logger = logging.getLogger("lemonade_like.pool")
 
@@ -47,14 +49,32 @@ class _Chosen(Generic[FormatT]):
 
 
 @dataclass(frozen=True)
-class _Survey(Generic[FormatT]):
-    """What is known of a model before it is loaded. ``unreadable`` says why there is no metadata."""
+class LoadOptions:
+    """What a request to load a model asks for; ``None`` is whatever holds for the model anyway. ``ctx_size`` is in
+    tokens for one slot, 0 for automatic."""
 
-    path: Path
-    engine: FoundEngine
-    metadata: GGUFMetadata | None
-    unreadable: str | None
-    chosen: _Chosen[FormatT]
+    ctx_size: int | None = None
+    llamacpp_backend: Backend | None = None
+    llamacpp_args: str | None = None
+
+    def __bool__(self) -> bool:
+        return self != LoadOptions()
+
+
+@dataclass(frozen=True)
+class Survey(Generic[FormatT]):
+    """What is known of a model before it is loaded. ``bytes`` is what it is estimated to take in memory, ``memory``
+    what there is; ``unreadable`` says why there is no metadata."""
+
+    model: Model
+    spec: EngineSpec
+    context_length: int
+    bytes: int
+    memory: MachineMemory
+    prompt_format: FormatT | None
+    harmony_reason: str | None = None
+    unreadable: str | None = None
+    load_timeout: int = 0
 
 
 class Loader(Generic[FormatT]):
@@ -67,31 +87,74 @@ class Loader(Generic[FormatT]):
         session: aiohttp.ClientSession,
         formats: PromptFormats[FormatT],
         engine: FoundEngine | None = None,
+        footprint: Footprint | None = None,
     ) -> None:
         self._registry = registry
         self._settings = settings
         self._session = session
         self._formats = formats
         self._engine = engine
+        self._footprint = footprint or FileFootprint()
 
-    async def load(self, model: Model) -> Resident[FormatT]:
-        """Start an engine with the model and return when it is ready.
+    async def survey(self, model: Model, options: LoadOptions | None = None) -> Survey[FormatT]:
+        """Find out how the model would be loaded; ``options`` go before all others. Nothing is started.
 
         Raises:
             ModelNotFound: the model's file is not on this machine.
+            BadEngineArguments: the arguments for the engine cannot be passed on.
             HarmonyUnavailable: Harmony was demanded (``always``) and cannot be had.
-            EngineFailure: there is no engine, or it could not load the file (with its last lines), or the disk fails.
+            EngineFailure: there is no engine, or the disk fails.
         """
         try:
-            return await self._start(model)
+            return await self._survey(model, options or LoadOptions())
         except OSError as error:
-            raise EngineFailure(f"{model.name} could not be loaded: {error}") from error
+            raise _disk_failed(model, error) from error
 
-    async def _start(self, model: Model) -> Resident[FormatT]:
-        settings = settings_for(model, self._settings)
-        found = await self._survey(model)
-        engine, path, chosen, unreadable = found.engine, found.path, found.chosen, found.unreadable
-        context = settings.ctx_size or automatic_context(found.metadata)
+    async def start(self, found: Survey[FormatT]) -> Resident[FormatT]:
+        """Start the engine and return when it is ready.
+
+        Raises:
+            EngineFailure: it could not load the file (with its last lines), or the disk fails.
+        """
+        try:
+            process = await EngineProcess.start(
+                found.spec,
+                log_dir=self._settings.log_dir,
+                session=self._session,
+                load_timeout=found.load_timeout or None,
+                watchdog_timeout=self._settings.watchdog_timeout or None,
+            )
+        except EngineFailure as error:
+            if found.unreadable:
+                raise EngineFailure(
+                    f"{found.model.name} could not be loaded: {found.unreadable}", log_tail=error.log_tail
+                ) from error
+            raise
+        except OSError as error:
+            raise _disk_failed(found.model, error) from error
+        try:
+            context = process.slot_context() or found.context_length
+            return Resident(found.model, process, found.prompt_format, context, found.harmony_reason)
+        except BaseException:
+            # Nobody else knows of the engine yet, to stop it.
+            await process.stop(grace=0)
+            raise
+
+    async def prompt_format(self, model: Model) -> FormatT | None:
+        """Return what would render the model's prompts if it were loaded; raises as ``survey`` does."""
+        return (await self.survey(model)).prompt_format
+
+    async def memory(self, backend: str) -> MachineMemory:
+        """Return how much memory there is now."""
+        return await asyncio.to_thread(self._footprint.memory, backend)
+
+    async def _survey(self, model: Model, options: LoadOptions) -> Survey[FormatT]:
+        settings = settings_for(model, self._settings, options)
+        path = await asyncio.to_thread(self._registry.locate, model)
+        engine = await asyncio.to_thread(self._find_engine, settings)
+        metadata, unreadable = await asyncio.to_thread(_try_metadata, path)
+        chosen = await self._choose_format(model, path, metadata, engine.backend)
+        context = settings.ctx_size or automatic_context(metadata)
         spec = EngineSpec(
             command=engine.command,
             backend=engine.backend,
@@ -102,43 +165,22 @@ class Loader(Generic[FormatT]):
             jinja=chosen.prompt_format is None,
             extra_args=parse_extra_args(settings.llamacpp_args),
         )
-        try:
-            process = await EngineProcess.start(
-                spec,
-                log_dir=settings.log_dir,
-                session=self._session,
-                load_timeout=settings.load_timeout or None,
-                watchdog_timeout=settings.watchdog_timeout or None,
-            )
-        except EngineFailure as error:
-            if unreadable:
-                raise EngineFailure(
-                    f"{model.name} could not be loaded: {unreadable}", log_tail=error.log_tail
-                ) from error
-            raise
-        try:
-            return Resident(model, process, chosen.prompt_format, process.slot_context() or context, chosen.reason)
-        except BaseException:
-            # Nobody else knows of the engine yet, to stop it.
-            await process.stop(grace=0)
-            raise
+        return Survey(
+            model,
+            spec,
+            context,
+            await asyncio.to_thread(self._footprint.estimate, spec),
+            await self.memory(spec.backend),
+            chosen.prompt_format,
+            chosen.reason,
+            unreadable,
+            settings.load_timeout,
+        )
 
-    def _find_engine(self) -> FoundEngine:
-        if self._engine is not None:
+    def _find_engine(self, settings: Settings) -> FoundEngine:
+        if self._engine is not None and settings.backend == self._settings.backend:
             return self._engine
-        settings = self._settings
         return find_engine(settings.llama_server, settings.backend, installed_dir=settings.backends_dir)
-
-    async def prompt_format(self, model: Model) -> FormatT | None:
-        """Return what would render the model's prompts if it were loaded; raises as ``load`` does until then."""
-        return (await self._survey(model)).chosen.prompt_format
-
-    async def _survey(self, model: Model) -> _Survey[FormatT]:
-        path = await asyncio.to_thread(self._registry.locate, model)
-        engine = await asyncio.to_thread(self._find_engine)
-        metadata, unreadable = await asyncio.to_thread(_try_metadata, path)
-        chosen = await self._choose_format(model, path, metadata, engine.backend)
-        return _Survey(path, engine, metadata, unreadable, chosen)
 
     async def _choose_format(
         self, model: Model, path: Path, metadata: GGUFMetadata | None, backend: str
@@ -167,12 +209,22 @@ def automatic_context(metadata: GGUFMetadata | None) -> int:
     return min(trained or _UNKNOWN_CONTEXT, AUTOMATIC_CONTEXT)
 
 
-def settings_for(model: Model, settings: Settings) -> Settings:
-    """Return the settings for one model: what the user has set, else the model's own options, else defaults."""
+def settings_for(model: Model, settings: Settings, options: LoadOptions) -> Settings:
+    """Return the settings for one load: its ``options``, else what the user has set, else the model's own options, else
+    defaults. A backend that is asked for is found where such are installed, and not by the user's path."""
     own = model.options.model_dump(exclude_none=True)
-    return settings.model_copy(
-        update={name: value for name, value in own.items() if name not in settings.model_fields_set}
-    )
+    update = {name: value for name, value in own.items() if name not in settings.model_fields_set}
+    if options.ctx_size is not None:
+        update["ctx_size"] = options.ctx_size
+    if options.llamacpp_args is not None:
+        update["llamacpp_args"] = options.llamacpp_args
+    if options.llamacpp_backend is not None and options.llamacpp_backend != settings.backend:
+        update.update(backend=options.llamacpp_backend, llama_server=None)
+    return settings.model_copy(update=update)
+
+
+def _disk_failed(model: Model, error: OSError) -> EngineFailure:
+    return EngineFailure(f"{model.name} could not be loaded: {error}")
 
 
 def _try_metadata(path: Path) -> tuple[GGUFMetadata | None, str | None]:

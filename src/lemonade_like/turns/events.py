@@ -1,8 +1,8 @@
 """The events of a turn: the one vocabulary between a turn and every wire format.
 
-A turn yields, in order: ``Progress`` any number of times, then deltas and ``MessageEnd`` as the model writes, and last
-exactly one ``Finish``; a turn that fails raises a ``ServerError`` instead. A non-streaming answer is the same events
-folded.
+A turn yields, in order: ``Progress`` any number of times, then deltas and ``MessageEnd`` as the model writes (and more
+``Progress`` between them, if the engine dies and is started again), and last exactly one ``Finish``; a turn that fails
+raises a ``ServerError`` instead. A non-streaming answer is the same events folded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 class Progress:
     """Something happens although no token has come yet; keep-alives are made from it.
 
-    ``done`` of ``total`` are prompt tokens while ``stage`` is ``prefill``; otherwise both are 0.
+    ``done`` of ``total`` are prompt tokens while ``stage`` is ``prefill``; while it is ``queued``, ``done`` is the place
+    in the line, counted from 1; otherwise both are 0.
     """
 
     stage: Literal["queued", "loading", "prefill"]

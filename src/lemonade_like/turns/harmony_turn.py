@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from lemonade_like.harmony.renderer import Prompt, Renderer
-    from lemonade_like.pool.resident import Lease
+    from lemonade_like.pool.lease import Lease
     from lemonade_like.turns.formats import HarmonyFormat
     from lemonade_like.turns.memory import ReasoningMemory, Remembered
     from lemonade_like.turns.request import TurnRequest

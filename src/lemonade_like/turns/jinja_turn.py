@@ -26,7 +26,7 @@ from lemonade_like.turns.stop import StopMatcher
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
-    from lemonade_like.pool.resident import Lease
+    from lemonade_like.pool.lease import Lease
     from lemonade_like.turns.formats import HarmonyFormat
     from lemonade_like.turns.request import TurnRequest
 

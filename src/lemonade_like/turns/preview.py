@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from lemonade_like.harmony.conversation import Effort
     from lemonade_like.harmony.renderer import Renderer
-    from lemonade_like.pool.resident import Lease
+    from lemonade_like.pool.lease import Lease
     from lemonade_like.turns.formats import HarmonyFormat
     from lemonade_like.turns.memory import ReasoningMemory
     from lemonade_like.turns.request import TurnRequest

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
-from lemonade_like.errors import ShuttingDown
 from lemonade_like.pool.resident import EngineConnectionLost, EngineResponseError
 from lemonade_like.turns.events import Event, Progress
 from lemonade_like.turns.failures import from_engine
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from lemonade_like.harmony.conversation import Effort
+    from lemonade_like.pool.lease import Lease
     from lemonade_like.pool.pool import Pool
-    from lemonade_like.pool.resident import Lease
     from lemonade_like.turns.formats import HarmonyFormat
     from lemonade_like.turns.request import ReasoningFormat, TurnRequest
 
@@ -52,14 +51,6 @@ class Turns:
         self._pool = pool
         self._options = options
         self._memory = ReasoningMemory(options.reasoning_memory_bytes)
-        #: How many turns have begun and not ended, those that wait for a model or a slot too.
-        self.running = 0
-        #: Whether new turns are refused.
-        self.draining = False
-
-    def drain(self) -> None:
-        """Refuse all new turns from now on; those that run go on."""
-        self.draining = True
 
     async def run(self, request: TurnRequest) -> AsyncGenerator[list[Event], None]:
         """Run a turn; yields its events in batches, one for each network read of the engine.
@@ -67,28 +58,25 @@ class Turns:
         ``aclose()``, or cancelling the task that iterates, ends the turn on the engine at once.
 
         Raises:
-            ShuttingDown: before the first event.
-            BadRequest, ModelNotFound, EngineFailure: before the first event or between two.
+            ModelNotFound, QueueFull, EngineUnavailable: before the first event.
+            BadRequest, EngineFailure: before the first event or between two.
         """
-        self._refuse_when_draining()
-        self.running += 1
-        try:
-            request = self._with_defaults(request)
-            view = ReasoningView(request.reasoning_format or self._options.reasoning_format)
-            if not self._pool.is_resident(request.model):
-                yield [Progress("loading")]
-            async with self._pool.lease(request.model) as lease:
-                try:
-                    async with aclosing(self._turn(request, lease)) as events:
-                        async for batch in events:
-                            if shown := view.apply(batch):
-                                yield shown
-                except EngineResponseError as error:
-                    raise from_engine(error) from error
-                except EngineConnectionLost as error:
-                    raise await lease.explain(error) from error
-        finally:
-            self.running -= 1
+        request = self._with_defaults(request)
+        view = ReasoningView(request.reasoning_format or self._options.reasoning_format)
+        async with self._pool.ticket(request.model, request.client or request.owner) as ticket:
+            async for waiting in ticket.waiting():
+                yield [Progress(waiting.stage, waiting.place if waiting.stage == "queued" else 0)]
+            lease = ticket.lease
+            try:
+                async with aclosing(self._turn(request, lease)) as events:
+                    async for batch in events:
+                        if shown := view.apply(batch):
+                            yield shown
+            except EngineResponseError as error:
+                raise from_engine(error) from error
+            except EngineConnectionLost as error:
+                await lease.lost()
+                raise lease.explain(error) from error
 
     async def render(self, request: TurnRequest) -> RenderedPrompt:
         """Return the prompt that the turn would begin with. Nothing is generated.
@@ -96,9 +84,8 @@ class Turns:
         The model is loaded for this only if it goes through its own chat template, which its engine applies.
 
         Raises:
-            ShuttingDown, BadRequest, ModelNotFound, EngineFailure: as for the turn itself.
+            BadRequest, ModelNotFound, EngineFailure: as for the turn itself.
         """
-        self._refuse_when_draining()
         request = self._with_defaults(request)
         name, prompt_format = await self._pool.prompt_format(request.model)
         if prompt_format is not None:
@@ -110,7 +97,7 @@ class Turns:
                 default_effort=self._options.default_effort,
                 today=self._options.today(),
             )
-        async with self._pool.lease(request.model) as lease:
+        async with self._pool.lease(request.model, request.client or request.owner) as lease:
             while True:
                 try:
                     return await jinja_preview(request, lease)
@@ -119,13 +106,6 @@ class Turns:
                 except EngineConnectionLost as error:
                     lost = error
                 await lease.recover(lost)
-
-    def _refuse_when_draining(self) -> None:
-        if self.draining:
-            raise ShuttingDown(
-                "The server is shutting down and takes no new requests. Send this one again in a moment, when it or "
-                "another is there."
-            )
 
     def _with_defaults(self, request: TurnRequest) -> TurnRequest:
         return replace(

@@ -26,7 +26,7 @@ async def health(request: Request) -> Response:
     Without the key, where there is one, that is all.
     """
     rooms = services(request)
-    draining = rooms.turns.draining
+    draining = rooms.pool.draining
     said: dict[str, Any] = {"status": "draining" if draining else "ok"}
     if getattr(request.state, "trusted", True):
         said["version"] = rooms.version

@@ -30,7 +30,10 @@ async def read_chat(request: Request) -> tuple[ChatCompletionRequest, TurnReques
     messages = data.get("messages")
     long = isinstance(messages, list) and len(messages) > _MANY_MESSAGES
     body, turn = await asyncio.to_thread(_checked, data) if long else _checked(data)
-    return body, replace(turn, owner=getattr(request.state, "owner", ""))
+    owner = getattr(request.state, "owner", "")
+    # One key may be shared by many, and one address: both together tell clients apart best.
+    address = request.client.host if request.client is not None else ""
+    return body, replace(turn, owner=owner, client=f"{owner} {address}".strip())
 
 
 def _checked(data: dict[str, Any]) -> tuple[ChatCompletionRequest, TurnRequest]:

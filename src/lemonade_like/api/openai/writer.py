@@ -304,6 +304,8 @@ def _comment(progress: Progress | None) -> bytes:
         return b": waiting\n\n"
     if progress.stage == "prefill" and progress.total:
         return b": prefill %d/%d\n\n" % (progress.done, progress.total)
+    if progress.stage == "queued" and progress.done:
+        return b": queued at place %d\n\n" % progress.done
     return b": %b\n\n" % progress.stage.encode()
 
 
