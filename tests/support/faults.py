@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import openai
+import pytest
 
 from lemonade_like.app import create_app, open_services
 from lemonade_like.engine.client import EngineClient, EngineConnectionLost
@@ -18,24 +20,22 @@ from tests.support.processes import wait_until_gone
 from tests.support.server import serving
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator
     from pathlib import Path
-
-    import pytest
 
     from lemonade_like.api.services import Services
     from lemonade_like.engine.client import Frame
 
-#: Is given the tokens that have come, as text with control tokens spelled out and as a count; says when to kill.
-Place = "Callable[[str, int], bool]"
+#: Is given what has come, as text with control tokens spelled out and as a count of tokens; says whether to kill now.
+Place = Callable[[str, int], bool]
 
 
-def after(text: str) -> Callable[[str, int], bool]:
+def after(text: str) -> Place:
     """Behind the first such text."""
     return lambda written, _: text in written
 
 
-def at_token(number: int) -> Callable[[str, int], bool]:
+def at_token(number: int) -> Place:
     """Behind that token, or the next one whose id and text come."""
     return lambda _, count: count >= number
 
@@ -47,9 +47,13 @@ class Reaper:
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, pids: Callable[[], list[int]]) -> None:
-        self.places: list[Callable[[str, int], bool]] = []
+        self.places: list[Place] = []
         self.kills = 0
+        #: Whether the next turn loses its engine when that has only said how far it is with the prompt.
+        self.during_prefill = False
         self._pids = pids
+        # Each crash here is meant: none is a loop to be slowed down.
+        monkeypatch.setattr("lemonade_like.pool.scheduler.back_off", lambda _failures: 0.0)
         self._stream = EngineClient._stream
         reaper = self
 
@@ -63,6 +67,12 @@ class Reaper:
         written = ""
         async with aclosing(self._stream(client, *arguments)) as batches:
             async for frames in batches:
+                if self.during_prefill:
+                    assert "prompt_progress" in frames[0], "the engine was too fast"
+                    self.during_prefill = False
+                    yield frames[:1]
+                    self.kill()
+                    raise EngineConnectionLost("It was killed.")
                 if place is None:
                     yield frames
                     continue
@@ -94,10 +104,10 @@ def _text_of(frame: Frame) -> str:
 class FaultyServer:
     """A server whose engines can be killed, and the real SDK as its client."""
 
+    url: str
     client: openai.AsyncOpenAI
     services: Services
     reaper: Reaper
-    undisturbed: dict[str, Answer] = field(default_factory=dict)
 
     async def ask(self, *, stream: bool, **request: Any) -> Answer:
         """Ask at temperature 0."""
@@ -118,9 +128,7 @@ class FaultyServer:
 
 
 @asynccontextmanager
-async def faulty_server(
-    cache_dir: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any
-) -> AsyncIterator[FaultyServer]:
+async def faulty_server(cache_dir: Path, **settings: Any) -> AsyncIterator[FaultyServer]:
     """A server in this process; everything is stopped at the end."""
     chosen = Settings(**{"cache_dir": cache_dir, "parallel": 2, "llamacpp_args": "--threads 1", **settings})
     opened: list[Services] = []
@@ -131,10 +139,11 @@ async def faulty_server(
             opened.append(services)
             yield services
 
-    async with (
-        serving(create_app(chosen, open_and_keep)) as url,
-        openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client,
-    ):
-        services = opened[0]
-        reaper = Reaper(monkeypatch, lambda: [model.pid for model in services.pool.loaded()])
-        yield FaultyServer(client, services, reaper)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        async with (
+            serving(create_app(chosen, open_and_keep)) as url,
+            openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client,
+        ):
+            services = opened[0]
+            reaper = Reaper(monkeypatch, lambda: [model.pid for model in services.pool.loaded()])
+            yield FaultyServer(url, client, services, reaper)

@@ -20,8 +20,8 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 class Progress:
     """Something happens although no token has come yet; keep-alives are made from it.
 
-    ``done`` of ``total`` are prompt tokens while ``stage`` is ``prefill``; while it is ``queued``, ``done`` is the place
-    in the line, counted from 1; otherwise both are 0.
+    While ``stage`` is ``prefill``, ``done`` of ``total`` are prompt tokens. While it is ``queued``, ``done`` is the
+    place in the line, counted from 1. Otherwise both are 0.
     """
 
     stage: Literal["queued", "loading", "prefill"]

@@ -93,6 +93,10 @@ class ChunkWriter:
         """Return what has been used so far."""
         return _total(choice.finish for choice in self._choices)
 
+    def resumed(self) -> int:
+        """Return how many times an engine was lost in the middle of it."""
+        return sum(choice.finish.resumed for choice in self._choices if choice.finish is not None)
+
 
 class _ChoiceChunks:
     """The chunks of one choice.
@@ -207,6 +211,10 @@ class AnswerFold:
     def usage(self) -> Usage:
         """Return what has been used so far."""
         return _total(choice.finish for choice in self._choices)
+
+    def resumed(self) -> int:
+        """Return how many times an engine was lost in the middle of it."""
+        return sum(choice.finish.resumed for choice in self._choices if choice.finish is not None)
 
 
 @dataclass
