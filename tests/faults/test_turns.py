@@ -65,6 +65,26 @@ async def test_a_turn_survives_the_death_of_its_engine(server: FaultyServer, ask
     assert server.reaper.places == []
 
 
+@pytest.mark.nightly
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("asked", "places"),
+    [
+        pytest.param(ANSWER, range(1, 74, 2), id="an answer"),
+        pytest.param(CALL, range(1, 40), id="a call"),
+        pytest.param(SONG, range(2, 119, 3), id="a song with emojis"),
+        pytest.param(REQUIRED, range(1, 40, 3), id="a constrained call"),
+    ],
+)
+async def test_a_turn_survives_a_death_at_any_token(server: FaultyServer, asked: Any, places: range) -> None:
+    expected = await server.ask(stream=False, **asked)
+    assert expected.usage is not None
+    for number in places:
+        if number < expected.usage["completion_tokens"]:
+            server.reaper.places = [at_token(number)]
+            _same(await server.ask(stream=True, **asked), expected)
+
+
 @pytest.mark.parametrize(
     ("asked", "place"),
     [pytest.param(ANSWER, after("a very small"), id="free"), pytest.param(REQUIRED, after('{"'), id="constrained")],
