@@ -167,6 +167,12 @@ async def harmony_turn(
             raise came_out_differently(lease.model.name) from None
         following = next_attempt(payload, reader.transcript, renderer.encoder, context_length=lease.context_length)
         if isinstance(following, Attempt):
+            _logger.info(
+                "%s lost its engine after %d tokens of a turn, which %s",
+                lease.model.name,
+                reader.transcript.predicted,
+                "goes on from there" if following.replay is None else "is generated again",
+            )
             yield [Progress("loading")]
             await lease.recover(lost)
             reader.resume(goes_on=following.replay is None)
