@@ -145,7 +145,7 @@ class EngineProcess:
                 _logger.warning("the chat template of %s is not usable; it is not needed for Harmony", spec.alias)
                 spec = replace(spec, extra_args=(*spec.extra_args, *_PLAIN_TEMPLATE))
             else:
-                if watchdog_timeout is not None:
+                if watchdog_timeout is not None and engine.exit_code() is None:
                     engine._watching = asyncio.ensure_future(engine._watch(watchdog_timeout))
                 _logger.info("engine for %s is ready after %.2f s (pid %d)", spec.alias, engine.age(), engine.pid)
                 return engine
