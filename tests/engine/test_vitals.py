@@ -67,6 +67,24 @@ async def test_a_stopped_engine_is_killed_and_its_stream_ends(start_fake: StartF
     assert engine.how_it_ended() == "gave no sign of life for 0.5 s and was killed"
 
 
+async def test_an_engine_that_still_answers_but_whose_turn_is_stuck_is_killed(start_fake: StartFake) -> None:
+    engine = await start_fake(HANGS, watchdog_timeout=1)
+    with pytest.raises(EngineConnectionLost):
+        await _read_all(engine)
+    assert await engine.wait() == -signal.SIGKILL
+
+
+async def test_an_engine_whose_slots_move_is_left_alone_although_it_sends_nothing_and_sleeps(
+    start_fake: StartFake,
+) -> None:
+    engine = await start_fake(HANGS, watchdog_timeout=0.5, advances=True)
+    stream = engine.client.stream_completion({})
+    await anext(stream)
+    await asyncio.sleep(2)  # four times as long as a hang
+    assert engine.exit_code() is None
+    await stream.aclose()
+
+
 async def test_a_stopped_engine_that_has_nothing_to_do_is_left_alone(start_fake: StartFake) -> None:
     engine = await start_fake(one_by_one(frames_for([(1, b"Hello")])), watchdog_timeout=0.05)
     await _read_all(engine)

@@ -54,16 +54,14 @@ class TurnTimings:
         """Return the timings of the whole turn; ``last`` are those that the last engine gave, if any."""
         if not self._resumed or not self._before:
             return last
-        cached, total = self.cached, self._prefill.get("total", 0)
         spent = self._lost_ms + last.get("predicted_ms", 0.0)
-        return {
-            **last,
-            "cache_n": cached,
-            "prompt_n": total - cached,
-            **_rate("prompt", total - cached, self._prefill.get("time_ms", 0)),
-            "predicted_n": predicted,
-            **_rate("predicted", predicted, spent),
-        }
+        return {**last, **self._of_prompt(), "predicted_n": predicted, **_rate("predicted", predicted, spent)}
+
+    def _of_prompt(self) -> dict[str, Any]:
+        if not self._prefill:
+            return {}
+        read = self._prefill.get("total", 0) - self.cached
+        return {"cache_n": self.cached, "prompt_n": read, **_rate("prompt", read, self._prefill.get("time_ms", 0))}
 
 
 def _rate(what: str, tokens: int, milliseconds: float) -> dict[str, float]:
