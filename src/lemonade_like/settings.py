@@ -37,24 +37,46 @@ class SettingsError(ServerError):
     """An option has a value that it cannot have, or there is no such option; three lines at most."""
 
 
-def user_folder(kind: Literal["cache", "config"], environ: Mapping[str, str] = os.environ) -> Path:
+def user_folder(kind: Literal["cache", "config", "data"], environ: Mapping[str, str] = os.environ) -> Path:
     """The platform's own folder for this program's files of that kind; it need not exist.
 
     Raises :class:`SettingsError` where the user has no home.
     """
     variable, under_home = {
-        "win32": {"cache": ("LOCALAPPDATA", "AppData/Local"), "config": ("APPDATA", "AppData/Roaming")},
-        "darwin": {"cache": ("", "Library/Caches"), "config": ("", "Library/Application Support")},
-    }.get(sys.platform, {"cache": ("XDG_CACHE_HOME", ".cache"), "config": ("XDG_CONFIG_HOME", ".config")})[kind]
+        "win32": {
+            "cache": ("LOCALAPPDATA", "AppData/Local"),
+            "config": ("APPDATA", "AppData/Roaming"),
+            "data": ("LOCALAPPDATA", "AppData/Local"),
+        },
+        "darwin": {
+            "cache": ("", "Library/Caches"),
+            "config": ("", "Library/Application Support"),
+            "data": ("", "Library/Application Support"),
+        },
+    }.get(
+        sys.platform,
+        {
+            "cache": ("XDG_CACHE_HOME", ".cache"),
+            "config": ("XDG_CONFIG_HOME", ".config"),
+            "data": ("XDG_DATA_HOME", ".local/share"),
+        },
+    )[kind]
     if given := environ.get(variable):
         return Path(given) / APP
     try:
         return Path.home() / under_home / APP
     except RuntimeError:
-        option = ENV_PREFIX + {"cache": "CACHE_DIR", "config": "CONFIG"}[kind]
+        option = ENV_PREFIX + {"cache": "CACHE_DIR", "config": "CONFIG", "data": "DATA_DIR"}[kind]
         raise SettingsError(
             f"This user has no home folder, so there is no place for the {kind}.\nSet HOME, or {option}."
         ) from None
+
+
+def _data_folder(cache_dir: Path) -> Path:
+    try:
+        return user_folder("data")
+    except SettingsError:  # a user without a home, who has said where the cache is
+        return cache_dir / "data"
 
 
 def _allowed(text: str, *, file_only: bool = False) -> dict[str, Any]:
@@ -81,10 +103,11 @@ class Settings(BaseSettings):
     )
     models: tuple[str, ...] = Field(
         default=(),
-        description="Model to serve: a name from `lemonade-like models`, or the path of a .gguf file, which is served "
-        "under its file's stem. May be given more than once (in the environment: separated by commas). "
+        description="Model to serve: a name from `lemonade-like models`, org/repo:QUANT of the Hugging Face Hub, or "
+        "the path of a .gguf file, or of a folder of them; a file is served under its stem. May be given more than "
+        "once (in the environment: separated by commas). "
         "Each is loaded by its first request. With none given, the bundled tiny-gpt-oss is there.",
-        json_schema_extra=_allowed("a list of model names and paths of .gguf files"),
+        json_schema_extra=_allowed("a list of model names and paths of .gguf files or folders"),
     )
     backend: Backend = Field(
         default="auto",
@@ -239,6 +262,12 @@ class Settings(BaseSettings):
         description="Folder for what can be made again: the unpacked bundled model, vocabularies, logs.",
         json_schema_extra=_allowed("the path of a folder", file_only=True),
     )
+    data_dir: Path = Field(
+        default_factory=lambda values: _data_folder(values["cache_dir"]),
+        description="Folder for what cannot be made again: the models that you registered and the options that were "
+        "saved for models.",
+        json_schema_extra=_allowed("the path of a folder", file_only=True),
+    )
     log_dir: Path = Field(
         default_factory=lambda values: values["cache_dir"] / "logs",
         description="Folder for the engines' logs, one file each (by default `logs` in cache_dir).",
@@ -261,7 +290,7 @@ class Settings(BaseSettings):
     def _is_a_date(cls, text: str | None) -> str | None:
         return text if text is None else date.fromisoformat(text).isoformat()
 
-    @field_validator("cache_dir", "log_dir")
+    @field_validator("cache_dir", "data_dir", "log_dir")
     @classmethod
     def _expand_home(cls, path: Path) -> Path:
         try:

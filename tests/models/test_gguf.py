@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lemonade_like.models.bundled import bundled_model_path
-from lemonade_like.models.gguf import GGUFError, NotAGGUF, read_metadata, read_tokens
+from lemonade_like.models.gguf import GGUFError, NotAGGUF, read_header, read_metadata, read_tokens
 
 U8, U32, F32, BOOL, STRING, ARRAY, U64 = 0, 4, 6, 7, 8, 9, 10
 
@@ -28,8 +28,10 @@ def strings(values: list[str]) -> bytes:
     return struct.pack("<IQ", STRING, len(values)) + b"".join(map(text, values))
 
 
-def header(*entries: bytes, version: int = 3, count: int | None = None) -> bytes:
-    return struct.pack("<4sIQQ", b"GGUF", version, 0, len(entries) if count is None else count) + b"".join(entries)
+def header(*entries: bytes, version: int = 3, count: int | None = None, tensors: int = 0) -> bytes:
+    return struct.pack("<4sIQQ", b"GGUF", version, tensors, len(entries) if count is None else count) + b"".join(
+        entries
+    )
 
 
 ORDINARY = (
@@ -111,6 +113,11 @@ def test_a_file_cut_off_anywhere_in_its_header_is_an_error_and_not_a_crash(writt
         pytest.param(header(*ORDINARY, version=1), id="version 1"),
         pytest.param(header(*ORDINARY, version=99), id="version 99"),
         pytest.param(header(*ORDINARY[1:]), id="no architecture"),
+        pytest.param(header(*ORDINARY, tensors=2**62), id="more tensors than bytes"),
+        pytest.param(header(*ORDINARY, tensors=1), id="no tensor where one is claimed"),
+        pytest.param(
+            header(*ORDINARY, tensors=1) + text("t") + struct.pack("<I", 2**31) + bytes(99), id="too many dimensions"
+        ),
     ],
 )
 def test_a_damaged_or_hostile_header_is_an_error_and_not_a_crash(written: Any, hostile: bytes) -> None:
@@ -145,4 +152,5 @@ def test_the_bundled_model_reads_as_the_reference_reader_has_it(tmp_path: Path) 
 
     assert found.architecture == "gpt-oss" == expected.fields["general.architecture"].contents()
     assert found.context_length == 131_072 == expected.fields["gpt-oss.context_length"].contents()
+    assert read_header(path).parameters == sum(int(tensor.n_elements) for tensor in expected.tensors)
     assert read_tokens(path)[::997] == expected.fields["tokenizer.ggml.tokens"].contents()[::997]

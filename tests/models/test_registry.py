@@ -8,10 +8,11 @@ import pytest
 from pydantic import ValidationError
 
 from lemonade_like.errors import ModelNotFound, ServerError
-from lemonade_like.models import registry as registry_module
+from lemonade_like.models import places
 from lemonade_like.models.detection import is_gpt_oss
 from lemonade_like.models.download import Checkpoint
-from lemonade_like.models.registry import Registry, RegistryFile, built_in_models, is_path
+from lemonade_like.models.names import is_path
+from lemonade_like.models.registry import Registry, RegistryFile, built_in_models
 from lemonade_like.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +25,7 @@ def make(tmp_path: Path) -> Make:
     """A registry of an empty machine, with the given settings."""
 
     def registry(**options: object) -> Registry:
-        settings = Settings(cache_dir=tmp_path / "cache", **options)  # type: ignore[arg-type]
+        settings = Settings(cache_dir=tmp_path / "cache", data_dir=tmp_path / "data", **options)  # type: ignore[arg-type]
         return Registry.from_settings(settings, hub_cache=tmp_path / "hub")
 
     return registry
@@ -168,7 +169,7 @@ def test_two_files_of_one_name_are_refused(make: Make, tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_refused_at_the_start(make: Make, tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match="does not exist"):
         make(models=[str(tmp_path / "missing.gguf")])
-    with pytest.raises(ModelNotFound, match="is a folder"):
+    with pytest.raises(ModelNotFound, match="has no complete model"):
         make(models=[str(tmp_path)])
 
 
@@ -204,7 +205,7 @@ def test_a_name_is_resolved_without_the_disk(make: Make, tmp_path: Path, monkeyp
         raise AssertionError("the disk was touched")
 
     monkeypatch.setattr(Path, "stat", touched)
-    monkeypatch.setattr(registry_module, "find_in_cache", touched)
+    monkeypatch.setattr(places, "find_in_cache", touched)
     assert registry.resolve("A") == "a"
     assert registry.resolve("gpt-oss-20b-gguf") == "gpt-oss-20b-GGUF"
     with pytest.raises(ModelNotFound):

@@ -12,21 +12,19 @@ import pytest
 from lemonade_like.engine.find import FoundEngine
 from lemonade_like.engine.process import EngineProcess
 from lemonade_like.errors import EngineFailure
+from lemonade_like.models import estimate, facts
 from lemonade_like.models.registry import Model, ModelOptions, Registry
 from lemonade_like.pool import loader as loader_module
-from lemonade_like.pool.loader import AUTOMATIC_CONTEXT, Loader, LoadOptions, automatic_context, settings_for
+from lemonade_like.pool.loader import Loader, LoadOptions, Survey, settings_for
+from lemonade_like.pool.memory import MachineMemory
 from lemonade_like.pool.resident import Resident
 from lemonade_like.settings import Settings
 from tests.support.fake_llama_server import FAKE_LLAMA_SERVER, write_scenario
+from tests.support.pools import NoFormats
 from tests.support.processes import is_running
 
 FAKE = FoundEngine((str(FAKE_LLAMA_SERVER),), "system", "explicit")
 OPTIONS = ModelOptions(ctx_size=2048, parallel=1, llamacpp_args="--threads 1")
-
-
-class NoFormats:
-    def prepare(self, gguf: Path) -> None:
-        raise AssertionError("a model that is no GPT-OSS needs no Harmony")
 
 
 @pytest.fixture
@@ -128,12 +126,10 @@ async def test_a_models_own_options_reach_its_engine(bench: Bench) -> None:
     assert command.endswith("--threads 1")
 
 
-def test_what_the_user_has_set_goes_before_a_models_own_options() -> None:
-    model = Model("m", options=OPTIONS)
-    given = settings_for(model, Settings(ctx_size=0, parallel=4), LoadOptions())
-    assert (given.ctx_size, given.parallel, given.llamacpp_args) == (0, 4, "--threads 1")
-    assert settings_for(model, Settings(llamacpp_args=""), LoadOptions()).llamacpp_args == ""
-    assert settings_for(model, Settings(), LoadOptions()).parallel == 1
+def test_a_models_own_options_go_before_the_servers() -> None:
+    model = Model("m", options=ModelOptions(ctx_size=2048, parallel=1, llamacpp_backend="cuda", pinned=True))
+    given = settings_for(model, Settings(ctx_size=0, parallel=4, llamacpp_args="-v"), LoadOptions())
+    assert (given.ctx_size, given.parallel, given.llamacpp_args, given.backend) == (2048, 1, "-v", "cuda")
     assert settings_for(Model("m"), Settings(), LoadOptions()) == Settings()
 
 
@@ -144,9 +140,23 @@ def test_what_a_request_asks_for_goes_before_all() -> None:
     assert (given.backend, given.llama_server) == ("vulkan", None)
 
 
-def test_the_automatic_context_is_bounded() -> None:
-    class Metadata:
-        context_length = 131_072
+async def test_the_context_and_the_estimate_come_from_the_file_and_the_memory(
+    tiny_model: Path, tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    async def survey(total: int, **settings: Any) -> Survey[None]:
+        registry = Registry([model], cache_dir=tmp_path)
+        memory = MachineMemory(total, total)
+        loader = Loader(registry, Settings(harmony="never", **settings), session, NoFormats(), FAKE, lambda _: memory)
+        return await loader.survey(model)
 
-    assert automatic_context(Metadata()) == AUTOMATIC_CONTEXT  # type: ignore[arg-type]
-    assert automatic_context(None) == 4096
+    model = Model("tiny", path=tiny_model)
+    known = facts.of(tiny_model)
+    roomy = await survey(10**12)
+    less = roomy.bytes - 1_000_000
+    # Of a small machine, a tenth is left to others.
+    tight, budgeted = await survey(less * 10 // 9), await survey(10**12, memory_budget=less / 1e9)
+    assert roomy.context_length == min(known.context_length, estimate.AUTOMATIC_CONTEXT)
+    assert roomy.context_length > tight.context_length == budgeted.context_length
+    for found in (roomy, tight, budgeted):
+        assert found.bytes == estimate.memory(known, found.context_length * 4, 4).total
+        assert found.spec.ctx_size == found.context_length * 4

@@ -8,7 +8,7 @@ import pytest
 
 from lemonade_like.engine.client import EngineConnectionLost
 from lemonade_like.errors import EngineFailure, EngineUnavailable, ShuttingDown
-from lemonade_like.pool.pool import PoolLimits
+from lemonade_like.pool.limits import PoolLimits
 from lemonade_like.pool.scheduler import Rules
 from tests.support.pools import Clock, RecordingLoader, borrow, recorded_pool
 

@@ -53,7 +53,7 @@ class Reaper:
         self.during_prefill = False
         self._pids = pids
         # Each crash here is meant: none is a loop to be slowed down.
-        monkeypatch.setattr("lemonade_like.pool.scheduler.back_off", lambda _failures: 0.0)
+        monkeypatch.setattr("lemonade_like.pool.state.back_off", lambda _failures: 0.0)
         self._stream = EngineClient._stream
         reaper = self
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from lemonade_like.engine.spec import EngineSpec
 from lemonade_like.models.registry import Model, Registry
 from lemonade_like.observe.context import request_id_var
-from lemonade_like.pool.footprint import MachineMemory
+from lemonade_like.pool.limits import PoolLimits
 from lemonade_like.pool.loader import LoadOptions, Survey
-from lemonade_like.pool.pool import Pool, PoolLimits
+from lemonade_like.pool.memory import MachineMemory
+from lemonade_like.pool.pool import Pool
 from lemonade_like.pool.resident import Resident
 
 if TYPE_CHECKING:
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 
 #: No process has such a high number.
 _PIDS = count(10**9)
+
+
+class NoFormats:
+    """For models that are no GPT-OSS."""
+
+    def prepare(self, gguf: Path) -> None:
+        raise AssertionError("a model that is no GPT-OSS needs no Harmony")
 
 
 class FakeEngine:

@@ -12,8 +12,9 @@ import httpx
 
 from lemonade_like.harmony.messages import ChatMessage, TextPart
 from lemonade_like.models.registry import Registry
+from lemonade_like.pool.limits import PoolLimits
 from lemonade_like.pool.loader import Loader
-from lemonade_like.pool.pool import Pool, PoolLimits
+from lemonade_like.pool.pool import Pool
 from lemonade_like.settings import Settings
 from lemonade_like.turns.events import ContentDelta, Event, Finish, ReasoningDelta
 from lemonade_like.turns.formats import HarmonyFormat, HarmonyFormats

@@ -13,8 +13,10 @@ from fastapi import FastAPI
 from lemonade_like.api.services import Services
 from lemonade_like.app import create_app
 from lemonade_like.errors import ModelNotFound
-from lemonade_like.models.registry import Model
-from lemonade_like.pool.resident import LoadedModel
+from lemonade_like.models.model import Model, ModelOptions
+from lemonade_like.pool.loader import LoadOptions
+from lemonade_like.pool.pool import LoadReport
+from lemonade_like.pool.status import ModelStatus
 from lemonade_like.settings import Settings
 from lemonade_like.turns.events import ContentDelta, Event, Finish, Usage
 from lemonade_like.turns.request import TurnRequest
@@ -54,24 +56,37 @@ class ScriptedTurns:
 
 
 class FakePool:
-    def __init__(self, loaded: Iterable[LoadedModel] = (), loading: Iterable[str] = ()) -> None:
-        self._loaded = list(loaded)
-        self._loading = list(loading)
+    """Says of its models what it was told to say, and remembers what it was asked to load and unload."""
+
+    def __init__(self, *models: ModelStatus, report: LoadReport | BaseException | None = None) -> None:
+        self.models = list(models)
+        self.report = report
+        self.loads: list[tuple[str, LoadOptions | None, bool | None]] = []
+        self.unloads: list[str | None] = []
         self.draining = False
 
     async def drain(self) -> None:
         self.draining = True
 
-    def loaded(self) -> list[LoadedModel]:
-        return self._loaded
+    async def status(self) -> list[ModelStatus]:
+        return self.models
 
-    def loading(self) -> list[str]:
-        return self._loading
+    async def load(self, name: str, options: LoadOptions | None = None, *, pinned: bool | None = None) -> LoadReport:
+        self.loads.append((name, options, pinned))
+        if isinstance(self.report, BaseException):
+            raise self.report
+        assert self.report is not None
+        return self.report
+
+    async def unload(self, name: str | None = None) -> list[str]:
+        self.unloads.append(name)
+        return [model.name for model in self.models if name in (None, model.name)]
 
 
 class FakeCatalogue:
     def __init__(self, *models: Model) -> None:
         self._models = models
+        self.saved: dict[str, ModelOptions] = {}
 
     def models(self) -> list[Model]:
         return list(self._models)
@@ -81,6 +96,9 @@ class FakeCatalogue:
             if model.name == name:
                 return model
         raise ModelNotFound(f"There is no model called {name!r} here.", param="model")
+
+    def save_options(self, name: str, options: ModelOptions) -> None:
+        self.saved[name] = options
 
 
 MODELS = (

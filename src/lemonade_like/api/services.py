@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from fastapi import Request
     from starlette.types import Scope
 
-    from lemonade_like.models.registry import Model
-    from lemonade_like.pool.resident import LoadedModel
+    from lemonade_like.models.model import Model, ModelOptions
+    from lemonade_like.pool.loader import LoadOptions
+    from lemonade_like.pool.pool import LoadReport
+    from lemonade_like.pool.status import ModelStatus
     from lemonade_like.turns.events import Event
     from lemonade_like.turns.preview import RenderedPrompt
     from lemonade_like.turns.request import TurnRequest
@@ -29,7 +31,7 @@ class TurnRunner(Protocol):
 
 
 class ModelPool(Protocol):
-    """Knows which engines run."""
+    """Knows which engines run, and starts and stops them."""
 
     @property
     def draining(self) -> bool:
@@ -38,11 +40,14 @@ class ModelPool(Protocol):
     async def drain(self) -> None:
         """Refuse new turns from now on; return when none runs any more."""
 
-    def loaded(self) -> list[LoadedModel]:
-        """Return the models that are ready."""
+    async def status(self) -> list[ModelStatus]:
+        """Return what is known of all models that are wanted, loaded, or have crashed."""
 
-    def loading(self) -> list[str]:
-        """Return the names of those that are being loaded."""
+    async def load(self, name: str, options: LoadOptions | None = None, *, pinned: bool | None = None) -> LoadReport:
+        """Load a model, with other options if need be, and return when it is ready. Raises ``ServerError``."""
+
+    async def unload(self, name: str | None = None) -> list[str]:
+        """Stop a model's engine, or all, when they are idle; return which. Raises ``ModelNotFound``."""
 
 
 class ModelCatalogue(Protocol):
@@ -53,6 +58,9 @@ class ModelCatalogue(Protocol):
 
     def find(self, name: str) -> Model:
         """Return the model of that name; blocking, reads the disk. Raises ``ModelNotFound``."""
+
+    def save_options(self, name: str, options: ModelOptions) -> None:
+        """Keep options for a model; blocking, writes to the disk. Raises ``ServerError``."""
 
 
 @dataclass

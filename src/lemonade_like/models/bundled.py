@@ -45,6 +45,11 @@ class Bundle:
     sha256: str
 
 
+def bundled_model_file(cache_dir: Path) -> Path:
+    """Return where the bundled model is, or will be once it is unpacked."""
+    return cache_dir / "models" / f"{BUNDLED_MODEL}-{GGUF_SHA256[:12]}" / f"{BUNDLED_MODEL}.gguf"
+
+
 def bundled_model_path(cache_dir: Path) -> Path:
     """Return the path of the bundled model's GGUF, unpacking it first where needed (about half a second, once).
 
@@ -53,7 +58,7 @@ def bundled_model_path(cache_dir: Path) -> Path:
     """
     archive = resources.files("lemonade_like") / "assets" / f"{BUNDLED_MODEL}.gguf.xz"
     bundle = Bundle(f"{BUNDLED_MODEL}.gguf", archive, XZ_SHA256, GGUF_SIZE, GGUF_SHA256)  # type: ignore[arg-type]
-    return unpack(bundle, cache_dir / "models" / f"{BUNDLED_MODEL}-{GGUF_SHA256[:12]}")
+    return unpack(bundle, bundled_model_file(cache_dir).parent)
 
 
 def unpack(bundle: Bundle, folder: Path) -> Path:

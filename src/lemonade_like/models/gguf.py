@@ -8,6 +8,7 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 an
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
 from contextlib import contextmanager
@@ -39,7 +40,10 @@ _U32: Final = struct.Struct("<I")
 _U64: Final = struct.Struct("<Q")
 _MAX_NESTING: Final = 4
 _ARCHITECTURE: Final = "general.architecture"
-_CONTEXT_LENGTH: Final = ".context_length"
+_CONTEXT_LENGTH: Final = "context_length"
+#: More items than any model has layers, and fewer than any has tokens.
+_LONGEST: Final = 1024
+_MAX_DIMENSIONS: Final = 4
 _TOKENS: Final = "tokenizer.ggml.tokens"
 
 
@@ -62,24 +66,45 @@ class GGUFMetadata:
     context_length: int
 
 
-def read_metadata(path: Path) -> GGUFMetadata:
-    """Read the header of a GGUF file.
+@dataclass(frozen=True)
+class GGUFHeader:
+    """All that a header says but its vocabulary.
+
+    ``values`` are by key; of an array of more than ``_LONGEST`` items the value is their number. ``parameters`` is the
+    number of weights in the file's tensors.
+    """
+
+    architecture: str
+    values: dict[str, Any]
+    parameters: int
+
+    def own(self, key: str) -> Any:
+        """The value of the architecture's own key, such as ``block_count``; ``None`` if there is none."""
+        return self.values.get(f"{self.architecture}.{key}")
+
+
+def read_header(path: Path) -> GGUFHeader:
+    """Read the header of a GGUF file. The vocabulary is stepped over: its texts are neither copied nor decoded.
 
     Raises:
         NotAGGUF: the file is something else.
         GGUFError: it is cut off, damaged or too new.
         OSError: it cannot be opened.
     """
-    values: dict[str, Any] = {}
     with _opened(path) as reader:
-        for key, kind, at in reader.entries():
-            if key == _ARCHITECTURE or key.endswith(_CONTEXT_LENGTH):
-                values[key] = reader.value(kind, at, longest=0)
+        values = {key: reader.value(kind, at, longest=_LONGEST) for key, kind, at in reader.entries()}
+        parameters = reader.parameters()
     architecture = values.get(_ARCHITECTURE)
     if not isinstance(architecture, str):
         raise GGUFError(f"{path} names no architecture ({_ARCHITECTURE}), so no engine could load it.")
-    context_length = values.get(f"{architecture}{_CONTEXT_LENGTH}")
-    return GGUFMetadata(architecture, context_length if isinstance(context_length, int) else 0)
+    return GGUFHeader(architecture, values, parameters)
+
+
+def read_metadata(path: Path) -> GGUFMetadata:
+    """Read what has to be known before the engine reads the file; raises as ``read_header``."""
+    header = read_header(path)
+    context_length = header.own(_CONTEXT_LENGTH)
+    return GGUFMetadata(header.architecture, context_length if isinstance(context_length, int) else 0)
 
 
 def read_tokens(path: Path) -> list[str]:
@@ -97,9 +122,6 @@ def read_tokens(path: Path) -> list[str]:
                 return tokens
             break
     raise GGUFError(f"{path} holds no vocabulary ({_TOKENS}).")
-
-
-_SKIPPED: Final = object()
 
 
 @contextmanager
@@ -129,6 +151,7 @@ class _Reader:
             if version.to_bytes(4, "little") in (b"\0\0\0\x02", b"\0\0\0\x03"):
                 raise GGUFError(f"{path} is a big-endian GGUF file; only little-endian ones can be read.")
             raise GGUFError(f"{path} is GGUF version {version}; versions 2 and 3 can be read.")
+        self._tensors = _U64.unpack_from(data, 8)[0]
         self._count = _U64.unpack_from(data, 16)[0]
 
     def entries(self) -> Iterator[tuple[str, int, int]]:
@@ -151,9 +174,25 @@ class _Reader:
             at = self._end
 
     def value(self, kind: int, at: int, *, longest: int | None = None) -> Any:
-        """Return the value at ``at``; an array of more than ``longest`` items is stepped over instead."""
+        """Return the value at ``at``; of an array of more than ``longest`` items, which is stepped over, how many."""
         value, self._end = self._value(kind, at, longest, _MAX_NESTING)
         return value
+
+    def parameters(self) -> int:
+        """Return the number of weights; to be called when all entries have been stepped through."""
+        at = self._end
+        # The shortest description of a tensor takes 24 bytes: an empty name, no dimensions, its type and place.
+        if self._tensors > self._size // 24:
+            raise self._damaged(f"it claims {self._tensors:,} tensors")
+        total = 0
+        for _ in range(self._tensors):
+            _, at = self._string(at)
+            dimensions = _U32.unpack_from(self._data, at)[0]
+            if dimensions > _MAX_DIMENSIONS:
+                raise self._damaged(f"a tensor in it claims {dimensions:,} dimensions")
+            total += math.prod(struct.unpack_from(f"<{dimensions}Q", self._data, at + 4))
+            at += 4 + 8 * dimensions + 4 + 8
+        return total
 
     def _value(self, kind: int, at: int, longest: int | None, nesting: int) -> tuple[Any, int]:
         if kind == _STRING:
@@ -180,16 +219,16 @@ class _Reader:
         if scalar is not None:
             end = at + count * scalar.size
             if not wanted:
-                return _SKIPPED, end
+                return count, end
             return [scalar.unpack_from(self._data, place)[0] for place in range(at, end, scalar.size)], end
         if kind == _STRING and not wanted:
-            return _SKIPPED, self._past_strings(at, count)
+            return count, self._past_strings(at, count)
         items = []
         for _ in range(count):
             item, at = self._value(kind, at, longest, nesting - 1)
             if wanted:
                 items.append(item)
-        return items if wanted else _SKIPPED, at
+        return items if wanted else count, at
 
     def _past_strings(self, at: int, count: int) -> int:
         length_at, data = _U64.unpack_from, self._data

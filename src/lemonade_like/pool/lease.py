@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lemonade_like.engine.client import EngineClient, EngineConnectionLost
     from lemonade_like.models.registry import Model
     from lemonade_like.pool.resident import Resident
-    from lemonade_like.pool.scheduler import Place
+    from lemonade_like.pool.state import Place
 
 #: A broken connection is often the first sign of a crash; the exit code comes a moment later.
 _EXIT_GRACE_SECONDS: Final = 2.0

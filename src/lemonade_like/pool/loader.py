@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from lemonade_like.engine.find import find_engine
 from lemonade_like.engine.process import EngineProcess
 from lemonade_like.engine.spec import EngineSpec, parse_extra_args
 from lemonade_like.errors import EngineFailure, HarmonyUnavailable
+from lemonade_like.models import estimate, facts
 from lemonade_like.models.detection import harmony_mode, is_gpt_oss, should_use_harmony
-from lemonade_like.models.gguf import GGUFError, GGUFMetadata, read_metadata
-from lemonade_like.pool.footprint import FileFootprint
+from lemonade_like.models.gguf import GGUFError
+from lemonade_like.pool.memory import machine_memory
 from lemonade_like.pool.resident import FormatT, Resident
 
 if TYPE_CHECKING:
@@ -22,15 +23,12 @@ if TYPE_CHECKING:
     import aiohttp
 
     from lemonade_like.engine.find import FoundEngine
+    from lemonade_like.models.facts import ModelFacts
     from lemonade_like.models.registry import Model, Registry
-    from lemonade_like.pool.footprint import Footprint, MachineMemory
+    from lemonade_like.pool.memory import MachineMemory, MemoryOf
     from lemonade_like.settings import Backend, Settings
 
 _logger = logging.getLogger("lemonade_like.pool")
-
-#: The context of one slot where nobody asked for another: enough for agents, small enough for a laptop.
-AUTOMATIC_CONTEXT: Final = 32_768
-_UNKNOWN_CONTEXT: Final = 4_096
 
 PreparedT_co = TypeVar("PreparedT_co", covariant=True)
 
@@ -64,7 +62,7 @@ class LoadOptions:
 @dataclass(frozen=True)
 class Survey(Generic[FormatT]):
     """What is known of a model before it is loaded. ``bytes`` is what it is estimated to take in memory, ``memory``
-    what there is; ``unreadable`` says why there is no metadata."""
+    what there is; ``unreadable`` says why nothing is known of the file."""
 
     model: Model
     spec: EngineSpec
@@ -87,14 +85,14 @@ class Loader(Generic[FormatT]):
         session: aiohttp.ClientSession,
         formats: PromptFormats[FormatT],
         engine: FoundEngine | None = None,
-        footprint: Footprint | None = None,
+        memory: MemoryOf = machine_memory,
     ) -> None:
         self._registry = registry
         self._settings = settings
         self._session = session
         self._formats = formats
         self._engine = engine
-        self._footprint = footprint or FileFootprint()
+        self._memory = memory
 
     async def survey(self, model: Model, options: LoadOptions | None = None) -> Survey[FormatT]:
         """Find out how the model would be loaded; ``options`` go before all others. Nothing is started.
@@ -146,15 +144,18 @@ class Loader(Generic[FormatT]):
 
     async def memory(self, backend: str) -> MachineMemory:
         """Return how much memory there is now."""
-        return await asyncio.to_thread(self._footprint.memory, backend)
+        return await asyncio.to_thread(self._memory, backend)
 
     async def _survey(self, model: Model, options: LoadOptions) -> Survey[FormatT]:
         settings = settings_for(model, self._settings, options)
         path = await asyncio.to_thread(self._registry.locate, model)
         engine = await asyncio.to_thread(self._find_engine, settings)
-        metadata, unreadable = await asyncio.to_thread(_try_metadata, path)
-        chosen = await self._choose_format(model, path, metadata, engine.backend)
-        context = settings.ctx_size or automatic_context(metadata)
+        known, unreadable = await asyncio.to_thread(_try_facts, path)
+        chosen = await self._choose_format(model, path, known, engine.backend)
+        memory = await self.memory(engine.backend)
+        projector = await asyncio.to_thread(_size, model.mmproj_path)
+        budget = int(settings.memory_budget * 1e9) or memory.budget
+        context = settings.ctx_size or _automatic_context(known, settings.parallel, budget, projector)
         spec = EngineSpec(
             command=engine.command,
             backend=engine.backend,
@@ -169,8 +170,8 @@ class Loader(Generic[FormatT]):
             model,
             spec,
             context,
-            await asyncio.to_thread(self._footprint.estimate, spec),
-            await self.memory(spec.backend),
+            await asyncio.to_thread(_estimate, known, spec, projector),
+            memory,
             chosen.prompt_format,
             chosen.reason,
             unreadable,
@@ -183,10 +184,10 @@ class Loader(Generic[FormatT]):
         return find_engine(settings.llama_server, settings.backend, installed_dir=settings.backends_dir)
 
     async def _choose_format(
-        self, model: Model, path: Path, metadata: GGUFMetadata | None, backend: str
+        self, model: Model, path: Path, known: ModelFacts | None, backend: str
     ) -> _Chosen[FormatT]:
         settings = self._settings
-        architecture = metadata.architecture if metadata else None
+        architecture = known.architecture if known else None
         gpt_oss = is_gpt_oss(model.name, model.checkpoint, model.labels, architecture)
         by_backend = settings.harmony_by_backend
         if not should_use_harmony(gpt_oss, backend, settings.harmony, by_backend, model.harmony):
@@ -203,23 +204,19 @@ class Loader(Generic[FormatT]):
         return _Chosen(prompt_format)
 
 
-def automatic_context(metadata: GGUFMetadata | None) -> int:
-    """Return the tokens of context for one slot where the settings leave it open."""
-    trained = metadata.context_length if metadata else _UNKNOWN_CONTEXT
-    return min(trained or _UNKNOWN_CONTEXT, AUTOMATIC_CONTEXT)
-
-
 def settings_for(model: Model, settings: Settings, options: LoadOptions) -> Settings:
-    """Return the settings for one load: its ``options``, else what the user has set, else the model's own options, else
-    defaults. A backend that is asked for is found where such are installed, and not by the user's path."""
-    own = model.options.model_dump(exclude_none=True)
-    update = {name: value for name, value in own.items() if name not in settings.model_fields_set}
-    if options.ctx_size is not None:
-        update["ctx_size"] = options.ctx_size
-    if options.llamacpp_args is not None:
-        update["llamacpp_args"] = options.llamacpp_args
-    if options.llamacpp_backend is not None and options.llamacpp_backend != settings.backend:
-        update.update(backend=options.llamacpp_backend, llama_server=None)
+    """Return the settings for one load: what its ``options`` say, else the model's own, else the server's. A backend
+    that is asked for is looked for where such are installed, and not at the user's path."""
+    own = model.options
+    asked = {
+        "ctx_size": own.ctx_size if options.ctx_size is None else options.ctx_size,
+        "parallel": own.parallel,
+        "llamacpp_args": own.llamacpp_args if options.llamacpp_args is None else options.llamacpp_args,
+    }
+    update: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    backend = options.llamacpp_backend or own.llamacpp_backend
+    if backend is not None and backend != settings.backend:
+        update |= {"backend": backend, "llama_server": None}
     return settings.model_copy(update=update)
 
 
@@ -227,10 +224,27 @@ def _disk_failed(model: Model, error: OSError) -> EngineFailure:
     return EngineFailure(f"{model.name} could not be loaded: {error}")
 
 
-def _try_metadata(path: Path) -> tuple[GGUFMetadata | None, str | None]:
+def _try_facts(path: Path) -> tuple[ModelFacts | None, str | None]:
     """Read what the file says of itself. Where that fails, the engine has the last word on whether it is a model."""
     try:
-        return read_metadata(path), None
+        return facts.of(path), None
     except (GGUFError, OSError) as error:
-        _logger.debug("no metadata: %s", error)
+        _logger.debug("nothing is known of the file: %s", error)
         return None, str(error)
+
+
+def _automatic_context(known: ModelFacts | None, parallel: int, budget: int, projector: int) -> int:
+    if known is None:
+        return estimate.UNKNOWN_CONTEXT
+    return estimate.automatic_context(known, parallel, budget, mmproj_bytes=projector)
+
+
+def _estimate(known: ModelFacts | None, spec: EngineSpec, projector: int) -> int:
+    """Return the bytes of memory that an engine will take; of a file that cannot be read, no more than its size."""
+    if known is None:
+        return _size(spec.model_path) + projector
+    return estimate.memory(known, spec.ctx_size, spec.parallel, projector).total
+
+
+def _size(path: Path | None) -> int:
+    return path.stat().st_size if path is not None else 0

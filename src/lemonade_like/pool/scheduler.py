@@ -10,84 +10,20 @@ goes. So nobody starves, and each load serves at least all who had gathered for 
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from lemonade_like.errors import EngineUnavailable, NotEnoughMemory, QueueFull, ServerError
+from lemonade_like.errors import NotEnoughMemory, QueueFull
+from lemonade_like.pool.actions import Admit, Load, Refuse, Resume, Stop, Survey
 from lemonade_like.pool.eviction import Fits, Holding, Impossible, Limits, Wait, make_room
 from lemonade_like.pool.queue import FairQueue
+from lemonade_like.pool.state import HEALTHY_SECONDS, Leaving, ModelState, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-#: An engine that lived so long did not die of starting: the next crash is the first of a row.
-HEALTHY_SECONDS: Final = 60.0
-#: The first restart is at once, the second after a second, then twice as long each time, up to this.
-LONGEST_BACK_OFF: Final = 60.0
-#: How much the last turn counts in the usual length of a turn.
-_NEWEST_TURN: Final = 0.2
-
-Stage = Literal["cold", "surveying", "wanted", "loading", "ready", "stopping"]
-
-
-@dataclass(frozen=True, eq=False)
-class Place:
-    """One who wants a model: a turn that wants a slot, or else somebody who only wants the model loaded."""
-
-    number: int
-    model: str
-    client: str
-    turn: bool
-    since: float
-
-
-@dataclass(frozen=True)
-class Survey:
-    """Find out what loading the model takes; report ``surveyed`` or ``failed``."""
-
-    model: str
-
-
-@dataclass(frozen=True)
-class Load:
-    """Start the engine; report ``loaded`` or ``failed``. ``warning`` is for the log."""
-
-    model: str
-    warning: str = ""
-
-
-@dataclass(frozen=True)
-class Stop:
-    """End the engine, on which no turn runs; report ``stopped``. ``why`` is for the log."""
-
-    model: str
-    why: str
-
-
-@dataclass(frozen=True)
-class Admit:
-    """Tell the place that it has its slot, or that its model is loaded."""
-
-    place: Place
-
-
-@dataclass(frozen=True)
-class Resume:
-    """Tell a turn whose engine died that the model runs again."""
-
-    place: Place
-
-
-@dataclass(frozen=True)
-class Refuse:
-    """Tell the place what went wrong. A turn that had a slot has it until it leaves."""
-
-    place: Place
-    error: ServerError
-
-
-Action = Survey | Load | Stop | Admit | Resume | Refuse
+    from lemonade_like.errors import ServerError
+    from lemonade_like.pool.actions import Action
 
 
 @dataclass(frozen=True)
@@ -98,63 +34,6 @@ class Rules:
     queue_size: int = 64
     slots: int = 4
     idle_timeout: float = 0.0
-
-
-@dataclass(frozen=True)
-class _Leaving:
-    """An engine that has to go because somebody asked: closed to those who came from number ``cutoff`` on."""
-
-    cutoff: int
-    why: str
-
-
-@dataclass
-class ModelState:
-    """What is known of one model. ``running`` are the turns with a slot, also while a dead engine is started again for
-    them; ``recovering`` those of them that wait for it; ``calls`` those who only want it loaded. ``last_used``,
-    ``ready_since`` and ``retry_at`` are on the owner's clock, ``ready_number`` is an arrival's. ``why`` says in words
-    what a model that is wanted waits for, ``evicted`` what had to go for it."""
-
-    name: str
-    slots: int
-    stage: Stage = "cold"
-    bytes: int = 0
-    pinned: bool = False
-    queue: FairQueue[Place] = field(default_factory=FairQueue)
-    running: dict[Place, float] = field(default_factory=dict)
-    recovering: set[Place] = field(default_factory=set)
-    calls: list[Place] = field(default_factory=list)
-    leaving: _Leaving | None = None
-    last_used: float = 0.0
-    since: float = 0.0
-    ready_number: int = 0
-    failures: int = 0
-    failure: str = ""
-    retry_at: float = 0.0
-    turn_seconds: float | None = None
-    why: str = ""
-    evicted: list[str] = field(default_factory=list)
-
-    @property
-    def held(self) -> bool:
-        """Whether its memory is kept for turns whose engine died."""
-        return bool(self.running) and self.stage in ("cold", "surveying", "wanted")
-
-    @property
-    def asked_for(self) -> bool:
-        """Whether somebody waits for it to be loaded."""
-        return bool(self.queue) or bool(self.calls) or bool(self.recovering)
-
-    def oldest(self) -> int:
-        """Return the number of the first who waits for it to be loaded."""
-        numbers = [place.number for place in (*self.calls, *self.recovering)]
-        if (queued := self.queue.oldest()) is not None:
-            numbers.append(queued)
-        return min(numbers)
-
-    def seconds_to_a_free_place(self) -> int:
-        """Return after how many seconds the queue is likely to have moved."""
-        return max(1, math.ceil((self.turn_seconds or 0.0) / self.slots))
 
 
 class Scheduler:
@@ -198,7 +77,7 @@ class Scheduler:
             # Somebody who asks in so many words may have mended what was wrong.
             model.failures, model.retry_at = 0, 0.0
         elif model.stage == "cold" and now < model.retry_at:
-            raise _crash_loop(model, now)
+            raise model.crash_loop(now)
         elif len(model.queue) - max(0, model.slots - len(model.running)) >= self._rules.queue_size:
             raise QueueFull(
                 f"{len(model.queue)} requests wait for {name} already, which is as many as may. Send the request again "
@@ -215,13 +94,13 @@ class Scheduler:
 
     def leave(self, place: Place, now: float) -> None:
         """Forget a place: it leaves the line, or gives its slot back. May be called again."""
-        model = self.state(place.model)
+        model = self._models.get(place.model)
+        if model is None:
+            return
         began = model.running.pop(place, None)
         model.recovering.discard(place)
         if began is not None:
-            model.last_used = now
-            took, usual = now - began, model.turn_seconds
-            model.turn_seconds = took if usual is None else usual + _NEWEST_TURN * (took - usual)
+            model.turn_ended(now - began, now)
         elif place in model.calls:
             model.calls.remove(place)
         else:
@@ -239,7 +118,22 @@ class Scheduler:
         """Have the model's engine go when those who are in line by now are done. Whoever comes later starts it anew."""
         model = self.state(name)
         if model.stage in ("loading", "ready") or model.held:
-            model.leaving = _Leaving(self._next_number, why)
+            model.leaving = Leaving(self._next_number, why)
+
+    def forget(self, name: str) -> bool:
+        """Drop what is known of a model that never ran and nobody wants; tell whether it was so."""
+        model = self.state(name)
+        if (
+            model.stage != "cold"
+            or model.asked_for
+            or model.running
+            or model.pinned
+            or model.failures
+            or model.last_used
+        ):
+            return False
+        del self._models[name]
+        return True
 
     def surveyed(self, name: str, size: int, slots: int) -> None:
         """Take in what loading takes: bytes of memory, and how many turns the engine will run at once."""
@@ -252,11 +146,11 @@ class Scheduler:
         model.stage, model.since, model.last_used, model.ready_number = "ready", now, now, self._next_number
         model.why = ""
 
-    def failed(self, name: str, error: ServerError, now: float) -> list[Action]:
+    def failed(self, name: str, error: ServerError, now: float) -> list[Refuse]:
         """Take in that the model could not be loaded; all who wait for it are told why."""
         model = self.state(name)
         if model.stage == "loading":
-            _count_failure(model, error.message, now)
+            model.count_failure(error.message, now)
         return self._give_up(model, error)
 
     def crashed(self, name: str, how: str, now: float) -> None:
@@ -267,7 +161,7 @@ class Scheduler:
             return
         if now - model.since >= HEALTHY_SECONDS:
             model.failures = 0
-        _count_failure(model, how, now)
+        model.count_failure(how, now)
         model.stage = "cold"
         if not model.running:
             model.leaving = None
@@ -303,15 +197,15 @@ class Scheduler:
         return min(times, default=None)
 
     def _ask_for(self, model: ModelState, now: float, actions: list[Action]) -> None:
+        if model.stage == "wanted" and not (model.asked_for and (model.running or model.leaving is None)):
+            # Nobody wants it any more, or not as it was surveyed: that was for turns which have left.
+            model.stage = "cold"
         if model.stage == "cold" and model.asked_for and now >= model.retry_at:
             model.stage, model.since = "surveying", now
+            model.why, model.evicted = "", []
             if not model.running:
                 model.leaving = None
-            model.why, model.evicted = "", []
             actions.append(Survey(model.name))
-        elif model.stage == "wanted" and not model.asked_for:
-            # Nothing has begun yet, and nobody wants it any more.
-            model.stage = "cold"
 
     def _assign_memory(self, now: float, actions: list[Action]) -> None:
         self._closing = {}
@@ -388,7 +282,8 @@ class Scheduler:
     def _in_line(self, model: ModelState, before: int | None) -> int:
         if model.leaving is not None:
             before = model.leaving.cutoff if before is None else min(before, model.leaving.cutoff)
-        return model.queue.count(before)
+        calls = sum(before is None or place.number < before for place in model.calls)
+        return model.queue.count(before) + calls
 
     def _load(self, model: ModelState, now: float, actions: list[Action], warning: str = "") -> None:
         model.stage, model.since, model.why = "loading", now, ""
@@ -419,8 +314,7 @@ class Scheduler:
         if model.running or model.stage not in ("loading", "ready"):
             return
         if (leaving := model.leaving) is not None:
-            calls = any(place.number < leaving.cutoff for place in model.calls)
-            if not calls and not self._in_line(model, None):
+            if not self._in_line(model, None):
                 self._stop(model, leaving.why, actions)
         elif self._may_idle_out(model) and now - model.last_used >= self._rules.idle_timeout:
             self._stop(model, f"unloading {model.name}, idle for {now - model.last_used:.0f} s", actions)
@@ -429,7 +323,7 @@ class Scheduler:
         idle = model.stage == "ready" and not model.running and not model.asked_for
         return bool(self._rules.idle_timeout) and idle and not model.pinned
 
-    def _give_up(self, model: ModelState, error: ServerError) -> list[Action]:
+    def _give_up(self, model: ModelState, error: ServerError) -> list[Refuse]:
         told: Iterable[Place] = [*model.recovering, *model.calls, *model.queue]
         model.stage, model.leaving = "cold", None
         model.recovering.clear()
@@ -444,24 +338,3 @@ class _First:
 
     model: ModelState
     ceded: frozenset[str]
-
-
-def back_off(failures: int) -> float:
-    """Return the seconds before the next start, after so many failures in a row."""
-    return 0.0 if failures <= 1 else min(LONGEST_BACK_OFF, 2.0 ** (failures - 2))
-
-
-def _count_failure(model: ModelState, what: str, now: float) -> None:
-    model.failures += 1
-    model.failure = what
-    model.retry_at = now + back_off(model.failures)
-
-
-def _crash_loop(model: ModelState, now: float) -> EngineUnavailable:
-    seconds = max(1, math.ceil(model.retry_at - now))
-    error = EngineUnavailable(
-        f"The engine of {model.name} failed {model.failures} times in a row and is started again in {seconds} s at the "
-        f"earliest. The last time: {model.failure}"
-    )
-    error.retry_after = seconds
-    return error

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lemonade_like.pool.resident import LoadedModel
-    from lemonade_like.pool.scheduler import ModelState
+    from lemonade_like.pool.state import ModelState
 
 
 @dataclass

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from lemonade_like.api.services import Services, services
+from lemonade_like.api.services import services
+
+if TYPE_CHECKING:
+    from lemonade_like.pool.status import ModelStatus
 
 router = APIRouter(tags=["health"])
 
@@ -29,11 +32,53 @@ async def health(request: Request) -> Response:
     draining = rooms.pool.draining
     said: dict[str, Any] = {"status": "draining" if draining else "ok"}
     if getattr(request.state, "trusted", True):
+        models = await rooms.pool.status()
         said["version"] = rooms.version
-        said["models"] = _models(rooms)
+        said["models"] = [model_object(model) for model in models]
+        said |= _as_lemonade_says_it(models)
     return Response(orjson.dumps(said), 503 if draining else 200, media_type="application/json")
 
 
-def _models(rooms: Services) -> list[dict[str, Any]]:
-    ready = [{"state": "ready", **asdict(model)} for model in rooms.pool.loaded()]
-    return ready + [{"state": "loading", "name": name} for name in rooms.pool.loading()]
+def model_object(model: ModelStatus) -> dict[str, Any]:
+    """Return what is told of one model; bytes and seconds throughout. What runs is there only if something does."""
+    told: dict[str, Any] = {
+        "name": model.name,
+        "state": model.state,
+        "detail": model.detail,
+        "seconds": round(model.seconds, 3),
+        "pinned": model.pinned,
+        "slots": {"busy": model.slots_busy, "total": model.slots_total},
+        "queue": {
+            "length": len(model.waiting),
+            "waiting": [
+                {"place": place, "seconds": round(seconds, 3)} for place, seconds in enumerate(model.waiting, 1)
+            ],
+        },
+        "memory": {"estimate": model.memory_estimate, "resident": model.memory_resident},
+        "idle_seconds": None if model.idle_seconds is None else round(model.idle_seconds, 3),
+        "load_seconds": None if model.load_seconds is None else round(model.load_seconds, 3),
+        "options": model.options,
+        "crashes": [asdict(crash) for crash in model.crashes],
+    }
+    if model.engine is not None:
+        told |= asdict(model.engine)
+    return told
+
+
+def _as_lemonade_says_it(models: list[ModelStatus]) -> dict[str, Any]:
+    """Return what is loaded under the names that Lemonade's clients know; ``model_loaded`` is the last one used."""
+    ready = sorted((model for model in models if model.engine is not None), key=lambda model: model.idle_seconds or 0.0)
+    return {
+        "model_loaded": ready[0].name if ready else None,
+        "all_models_loaded": [
+            {
+                "model_name": model.name,
+                "loaded": True,
+                "type": "llm",
+                "recipe": "llamacpp",
+                "recipe_options": model.options,
+                "pinned": model.pinned,
+            }
+            for model in ready
+        ],
+    }
