@@ -53,7 +53,7 @@ async def test_a_stopped_engine_is_found_and_its_turn_goes_on_in_another(cache_d
         assert server.pids() != before
 
 
-@pytest.mark.parametrize("words", [8_000, pytest.param(30_000, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("words", [6_000, pytest.param(30_000, marks=pytest.mark.nightly)])
 async def test_a_long_prefill_is_not_taken_for_a_hang(
     cache_dir: Path, caplog: pytest.LogCaptureFixture, words: int
 ) -> None:

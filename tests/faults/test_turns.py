@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from tests.support.faults import FaultyServer, Place
 
 
+#: Has a near relation in the suite.
+NIGHTLY: Any = pytest.mark.nightly
+
+
 def _says(text: str) -> Any:
     return [{"role": "user", "content": text}]
 
@@ -47,11 +51,11 @@ def _same(survived: Answer, expected: Answer) -> None:
     ("asked", "place"),
     [
         pytest.param(ANSWER, after("I do not"), id="mid-reasoning"),
-        pytest.param(ANSWER, after("<|start|>assistant"), id="mid-header"),
+        pytest.param(ANSWER, after("<|start|>assistant"), id="mid-header", marks=NIGHTLY),
         pytest.param(ANSWER, after("a very small"), id="mid-answer"),
         pytest.param(CALL, after('{"'), id="mid-arguments"),
         pytest.param(SONG, after("🍋"), id="behind ids that were never sent"),
-        pytest.param(ANSWER, after("GGUF`."), id="before the last token"),
+        pytest.param(ANSWER, after("GGUF`."), id="before the last token", marks=NIGHTLY),
         pytest.param({**SONG, "max_tokens": 40}, at_token(40), id="at the last token that was allowed"),
         pytest.param(REQUIRED, after('{"'), id="mid-arguments under a grammar"),
         pytest.param(FORMAT, after('{"'), id="mid-answer under a schema"),
@@ -65,7 +69,7 @@ async def test_a_turn_survives_the_death_of_its_engine(server: FaultyServer, ask
     assert server.reaper.places == []
 
 
-@pytest.mark.nightly
+@NIGHTLY
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("asked", "places"),
@@ -142,7 +146,10 @@ async def test_a_turn_that_sees_too_many_deaths_ends_with_what_has_come_and_an_e
     assert expected.reasoning.startswith(collector.answer.reasoning) and "so I" in collector.answer.reasoning
 
 
-@pytest.mark.parametrize("place", [after("a very"), at_token(3)], ids=["mid-answer", "before the answer"])
+@pytest.mark.parametrize(
+    "place",
+    [pytest.param(after("a very"), id="mid-answer"), pytest.param(at_token(3), id="before it", marks=NIGHTLY)],
+)
 async def test_log_probabilities_go_on_where_they_were(server: FaultyServer, place: Place) -> None:
     asked: Any = {**ANSWER, "model": "tiny-gpt-oss", "temperature": 0, "logprobs": True, "top_logprobs": 2}
     expected = await server.client.chat.completions.create(**asked)
@@ -158,7 +165,13 @@ async def test_log_probabilities_go_on_where_they_were(server: FaultyServer, pla
         assert ours.logprob == pytest.approx(theirs.logprob, abs=1e-3)
 
 
-@pytest.mark.parametrize("place", [after("a very"), after("so I")], ids=["within the stop string", "before it"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param(after("a very"), id="within the stop string"),
+        pytest.param(after("so I"), id="before it", marks=NIGHTLY),
+    ],
+)
 async def test_a_stop_string_is_found_across_engines(server: FaultyServer, place: Place) -> None:
     asked = {**ANSWER, "stop": ["a very small model"]}
     expected = await server.ask(stream=True, **asked)
@@ -168,7 +181,7 @@ async def test_a_stop_string_is_found_across_engines(server: FaultyServer, place
     assert expected.content.endswith("tiny-gpt-oss, ")
 
 
-@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("stream", [True, pytest.param(False, marks=NIGHTLY)])
 async def test_all_choices_survive_the_engine_that_they_share(server: FaultyServer, stream: bool) -> None:
     expected = await server.ask(stream=False, **SONG)
     server.reaper.places = [at_token(60)]
