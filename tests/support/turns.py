@@ -69,6 +69,10 @@ class FakePool:
         self.report = report
         self.loads: list[tuple[str, LoadOptions | None, bool | None]] = []
         self.unloads: list[str | None] = []
+        self.draining = False
+
+    async def drain(self) -> None:
+        self.draining = True
 
     async def status(self) -> list[ModelStatus]:
         return self.models

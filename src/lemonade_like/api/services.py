@@ -37,6 +37,13 @@ class TurnRunner(Protocol):
 class ModelPool(Protocol):
     """Knows which engines run, and starts and stops them."""
 
+    @property
+    def draining(self) -> bool:
+        """Whether new turns are refused, because the server is to stop."""
+
+    async def drain(self) -> None:
+        """Refuse new turns from now on; return when none runs any more."""
+
     async def status(self) -> list[ModelStatus]:
         """Return what is known of all models that are wanted, loaded, or have crashed."""
 

@@ -58,13 +58,14 @@ class Turns:
         ``aclose()``, or cancelling the task that iterates, ends the turn on the engine at once.
 
         Raises:
-            BadRequest, ModelNotFound, EngineFailure: before the first event or between two.
+            ModelNotFound, QueueFull, EngineUnavailable: before the first event.
+            BadRequest, EngineFailure: before the first event or between two.
         """
         request = self._with_defaults(request)
         view = ReasoningView(request.reasoning_format or self._options.reasoning_format)
         async with self._pool.ticket(request.model, request.client or request.owner) as ticket:
             async for waiting in ticket.waiting():
-                yield [Progress(waiting.stage)]
+                yield [Progress(waiting.stage, waiting.place if waiting.stage == "queued" else 0)]
             lease = ticket.lease
             try:
                 async with aclosing(self._turn(request, lease)) as events:
@@ -97,13 +98,14 @@ class Turns:
                 today=self._options.today(),
             )
         async with self._pool.lease(request.model, request.client or request.owner) as lease:
-            try:
-                return await jinja_preview(request, lease)
-            except EngineResponseError as error:
-                raise from_engine(error) from error
-            except EngineConnectionLost as error:
-                await lease.lost()
-                raise lease.explain(error) from error
+            while True:
+                try:
+                    return await jinja_preview(request, lease)
+                except EngineResponseError as error:
+                    raise from_engine(error) from error
+                except EngineConnectionLost as error:
+                    lost = error
+                await lease.recover(lost)
 
     def _with_defaults(self, request: TurnRequest) -> TurnRequest:
         return replace(
