@@ -72,6 +72,9 @@ class EngineInstaller(Protocol):
     async def uninstall(self, backend: str) -> None:
         """Remove an engine. Raises ``ServerError``."""
 
+    async def close(self) -> None:
+        """Stop what is being installed."""
+
 
 class ModelCatalogue(Protocol):
     """Knows what can be served."""

@@ -22,10 +22,10 @@ from lemonade_like.observe.logging import setup_logging
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from types import FrameType
 
-    from lemonade_like.api.services import ModelPool
+    from lemonade_like.api.services import Services
     from lemonade_like.engine.find import FoundEngine
     from lemonade_like.settings import Settings
 
@@ -56,7 +56,13 @@ def run_server(settings: Settings) -> None:
             timeout_graceful_shutdown=_LAST_WORDS_SECONDS,
         )
         ready = banner(settings, port_of(sockets[0]), registry.chosen, engine)
-        _Server(config, ready, lambda: app.state.services.pool, settings.drain_timeout).run(sockets=sockets)
+
+        async def drain() -> None:
+            services: Services = app.state.services
+            # Whoever follows a download or an install would hold up the rest for as long as that takes.
+            await asyncio.gather(services.manager.close(), services.engines.close(), services.pool.drain())
+
+        _Server(config, ready, drain, settings.drain_timeout).run(sockets=sockets)
 
 
 def banner(settings: Settings, port: int, names: Sequence[str], engine: FoundEngine) -> str:
@@ -80,10 +86,12 @@ class _Server(uvicorn.Server):
     While it drains it still takes connections, so that clients and whoever watches the server learn what it does.
     """
 
-    def __init__(self, config: uvicorn.Config, ready: str, pool: Callable[[], ModelPool], drain_timeout: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: str, drain: Callable[[], Awaitable[None]], drain_timeout: float
+    ) -> None:
         super().__init__(config)
         self._ready = ready
-        self._pool = pool
+        self._drain_all = drain
         self._drain_timeout = drain_timeout
         self._told_to_stop = False
         self._draining: asyncio.Task[None] | None = None
@@ -110,7 +118,7 @@ class _Server(uvicorn.Server):
             "stopping: running answers have %g s to finish; a second signal ends them at once", self._drain_timeout
         )
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._pool().drain(), self._drain_timeout)
+            await asyncio.wait_for(self._drain_all(), self._drain_timeout)
         self.should_exit = True
 
 
