@@ -37,7 +37,8 @@ async def constraint(request: TurnRequest, opening: Opening, *, reasons: bool) -
         len(callable_tools) < len(request.tools) or any(tool.strict for tool in callable_tools)
     )
     silent = not reasons and opening.channel != "final"
-    budgeted = request.reasoning_budget is not None and opening.channel != "final"
+    # The engine counts anew where reasoning begins again, so a budget needs a shape in which it does not.
+    budgeted = request.reasoning_budget is not None and (reasons or opening.channel != "final")
     if not (required or wanted or restricted or silent or budgeted):
         return None
     _check_opening(request, opening)
