@@ -15,6 +15,7 @@ from lemonade_like.turns.jinja_turn import jinja_turn
 from lemonade_like.turns.memory import ReasoningMemory
 from lemonade_like.turns.presets import with_preset
 from lemonade_like.turns.preview import RenderedPrompt, harmony_preview, jinja_preview
+from lemonade_like.turns.size import LONGEST_CONTEXT
 from lemonade_like.turns.visibility import ReasoningView
 
 if TYPE_CHECKING:
@@ -86,11 +87,13 @@ class Turns:
         request = self._with_defaults(request)
         name, prompt_format = await self._pool.prompt_format(request.model)
         if prompt_format is not None:
+            loaded = (model.ctx_size for model in self._pool.loaded() if model.name == name)
             return await harmony_preview(
                 request,
                 prompt_format.renderer,
                 memory=self._memory,
                 model_name=name,
+                context_length=next(loaded, LONGEST_CONTEXT),
                 default_effort=self._options.default_effort,
                 today=self._options.today(),
             )
