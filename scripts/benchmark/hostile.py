@@ -29,7 +29,8 @@ PROMPTS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Held:
-    """``status`` of the answer, ``seconds`` until it was whole, and the longest ``/health`` took meanwhile."""
+    """``status`` of the answer, ``seconds`` until it was whole without those in which the engine read the prompt, and
+    the longest that ``/health`` took meanwhile."""
 
     status: int
     seconds: float
@@ -58,7 +59,8 @@ def ask(base_url: str, path: str, body: dict[str, Any]) -> Held:
     finally:
         over.set()
         watcher.join()
-    return Held(answer.status_code, seconds, longest)
+    reading = answer.json().get("timings", {}).get("prompt_ms", 0.0) / 1000
+    return Held(answer.status_code, seconds - reading, longest)
 
 
 def hostile_rows(base_url: str, model: str) -> dict[str, Held]:

@@ -16,7 +16,7 @@ from lemonade_like.turns.memory import ReasoningMemory
 from lemonade_like.turns.presets import with_preset
 from lemonade_like.turns.preview import RenderedPrompt, harmony_preview, jinja_preview
 from lemonade_like.turns.size import LONGEST_CONTEXT
-from lemonade_like.turns.visibility import ReasoningView
+from lemonade_like.turns.visibility import ReasoningView, untagged
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -62,7 +62,7 @@ class Turns:
             BadRequest, ModelNotFound, EngineFailure: before the first event or between two.
         """
         request = self._with_defaults(request)
-        view = ReasoningView(request.reasoning_format or self._options.reasoning_format)
+        view = ReasoningView(self._format(request))
         if not self._pool.is_resident(request.model):
             yield [Progress("loading")]
         async with self._pool.lease(request.model) as lease:
@@ -91,7 +91,8 @@ class Turns:
             return await harmony_preview(
                 request,
                 prompt_format.renderer,
-                memory=self._memory,
+                # What is kept from the client is not to be seen in the next prompt either.
+                memory=self._memory if self._format(request) != "hidden" else ReasoningMemory(0),
                 model_name=name,
                 context_length=next(loaded, LONGEST_CONTEXT),
                 default_effort=self._options.default_effort,
@@ -105,7 +106,12 @@ class Turns:
             except EngineConnectionLost as error:
                 raise await lease.explain(error) from error
 
+    def _format(self, request: TurnRequest) -> ReasoningFormat:
+        return request.reasoning_format or self._options.reasoning_format
+
     def _with_defaults(self, request: TurnRequest) -> TurnRequest:
+        if self._format(request) == "inline":
+            request = replace(request, messages=untagged(request.messages))
         return replace(
             with_preset(request),
             model_identity=request.model_identity or self._options.model_identity,
