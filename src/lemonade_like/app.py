@@ -21,6 +21,7 @@ from lemonade_like.api.services import Services
 from lemonade_like.models.registry import Registry
 from lemonade_like.models.vocabulary import vocabulary_dir
 from lemonade_like.observe.requests import RequestLog
+from lemonade_like.observe.stats import ObservedTurns, Statistics
 from lemonade_like.pool.loader import Loader
 from lemonade_like.pool.pool import Pool
 from lemonade_like.turns.formats import HarmonyFormats
@@ -50,10 +51,12 @@ async def open_services(
         # A vocabulary is checked by its hash once, not each time that its model is loaded.
         formats = HarmonyFormats(cache(partial(vocabulary_dir, cache_dir=settings.cache_dir)))
         pool = Pool(registry, Loader(registry, settings, session, formats, engine))
+        statistics = Statistics()
         services = Services(
-            turns=Turns(pool, _turn_options(settings)),
+            turns=ObservedTurns(Turns(pool, _turn_options(settings)), statistics),
             pool=pool,
             catalogue=registry,
+            statistics=statistics,
             version=version("lemonade-like"),
             started_at=time.time(),
         )

@@ -14,6 +14,7 @@ from lemonade_like.api.services import Services
 from lemonade_like.app import create_app
 from lemonade_like.errors import ModelNotFound
 from lemonade_like.models.registry import Model
+from lemonade_like.observe.stats import Statistics
 from lemonade_like.pool.resident import LoadedModel
 from lemonade_like.settings import Settings
 from lemonade_like.turns.events import ContentDelta, Event, Finish, Usage
@@ -91,6 +92,7 @@ def scripted_services(turns: ScriptedTurns | None = None, pool: FakePool | None 
         turns=turns or ScriptedTurns(),
         pool=pool or FakePool(),
         catalogue=FakeCatalogue(*MODELS),
+        statistics=Statistics(),
         version="1.2.3",
         started_at=1_700_000_000.5,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -48,6 +48,13 @@ class ModelCatalogue(Protocol):
         """Return the model of that name; blocking, reads the disk. Raises ``ModelNotFound``."""
 
 
+class TurnStatistics(Protocol):
+    """Knows what turns have cost."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the last turn and the totals, as JSON values."""
+
+
 @dataclass
 class Services:
     """The rooms that the endpoints reach."""
@@ -55,6 +62,7 @@ class Services:
     turns: TurnRunner
     pool: ModelPool
     catalogue: ModelCatalogue
+    statistics: TurnStatistics
     version: str
     started_at: float
 
