@@ -85,3 +85,34 @@ def test_other_models_give_log_probabilities_too(client: openai.OpenAI, other: s
     assert choice.logprobs is not None and choice.logprobs.content is not None
     assert _spelled(choice.logprobs.content) == choice.message.content
     assert all(len(entry.top_logprobs) == 2 for entry in choice.logprobs.content)
+
+
+def test_log_probabilities_end_where_a_stop_string_ends_the_answer(client: openai.OpenAI) -> None:
+    for stream in (False, True):
+        request = request_for("Count to ten.", stop="ee, fo", logprobs=True, stream=stream)
+        given = client.chat.completions.create(**request)
+        choices = [chunk.choices[0] for chunk in given if chunk.choices] if stream else given.choices
+        entries = [entry for choice in choices if choice.logprobs for entry in choice.logprobs.content or ()]
+        content = "".join(
+            (choice.delta.content if stream else choice.message.content) or ""  # type: ignore[union-attr]
+            for choice in choices
+        )
+
+        assert content.endswith("thr")
+        # Tokens are not cut: the one in which the stop string began is not among them.
+        assert content.startswith(_spelled(entries)) and len(content) - len(_spelled(entries)) < 8
+
+
+@pytest.mark.parametrize(
+    "sampler", [{"top_k": 1}, {"min_p": 1.0}, {"typical_p": 0.0001, "top_k": 1}, {"samplers": ["top_k"], "top_k": 1}]
+)
+def test_llama_cpps_own_samplers_reach_the_engine(client: openai.OpenAI, sampler: dict[str, Any]) -> None:
+    """With only the likeliest token left to draw, an answer is the greedy one however hot it is drawn."""
+    hot = {"temperature": 2, "seed": 5, "extra_body": sampler}
+    assert ask(client, "Count to ten.", **hot) == ask(client, "Count to ten.")
+
+
+def test_repetition_is_penalised(client: openai.OpenAI) -> None:
+    plain = ask(client, "Count to ten.")
+    penalised = ask(client, "Count to ten.", extra_body={"repeat_penalty": 1.9, "repeat_last_n": 64})
+    assert penalised.content != plain.content
