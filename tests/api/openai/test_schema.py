@@ -87,6 +87,14 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         "'tool_choice' names the tool 'b', which is not among the tools offered ('a').",
     ),
     (
+        {
+            "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [_tool("b")]}},
+            "tools": [_tool("a")],
+        },
+        "tool_choice",
+        "'tool_choice' names the tool 'b', which is not among the tools offered ('a').",
+    ),
+    (
         {"tool_choice": "always"},
         "tool_choice",
         "'tool_choice' must be 'none', 'auto', 'required', or an object that names a tool.",
