@@ -12,10 +12,11 @@ from lemonade_like import agenerate
 
 BASE_URL = os.environ.get("LEMONADE_LIKE_URL", "http://127.0.0.1:8000/v1")
 API_KEY = os.environ.get("LEMONADE_LIKE_API_KEY")
-QUESTIONS = ["What is 2+2?", "What is the capital of France?", "Hello"]
+QUESTIONS = ["What is 2+2?", "Count to ten.", "Hello"]
 
 
-async def main() -> None:
+async def ask_all() -> None:
+    """Print each question with its answer."""
     answers = await asyncio.gather(
         *(agenerate(question, temperature=0, base_url=BASE_URL, api_key=API_KEY) for question in QUESTIONS)
     )
@@ -23,4 +24,4 @@ async def main() -> None:
         print(f"{question} {answer.text}")
 
 
-asyncio.run(main())
+asyncio.run(ask_all())
