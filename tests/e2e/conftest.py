@@ -18,6 +18,12 @@ ONE_THREAD = ("--llamacpp-args", "--threads 1")
 
 
 @pytest.fixture(scope="session")
+def other(smollm: Path) -> str:
+    """The name under which it is served."""
+    return smollm.stem
+
+
+@pytest.fixture(scope="session")
 def server(cache_dir: Path, smollm: Path) -> Iterator[str]:
     """The base URL of a running server."""
     models = ("--model", "tiny-gpt-oss", "--model", str(smollm))

@@ -70,10 +70,10 @@ async def test_a_long_prefill_is_not_taken_for_a_hang(
 async def test_an_engine_that_is_killed_while_it_loads_is_told_and_the_next_request_starts_it(cache_dir: Path) -> None:
     async with faulty_server(cache_dir) as server:
         asking = asyncio.create_task(server.ask(stream=False, **SONG))
-        while not (children := psutil.Process().children()):
+        while not (engines := [child for child in psutil.Process().children() if "--model" in child.cmdline()]):
             await asyncio.sleep(0)
-        for child in children:
-            child.kill()
+        for engine in engines:
+            engine.kill()
         with pytest.raises(openai.InternalServerError, match=r"could not load tiny-gpt-oss.*was killed by SIGKILL"):
             await asking
 

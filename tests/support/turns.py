@@ -20,6 +20,7 @@ from lemonade_like.models.hub import HubPlace
 from lemonade_like.models.management import ModelManager
 from lemonade_like.models.model import Model, ModelEntry, ModelOptions
 from lemonade_like.models.pulling import Pulls
+from lemonade_like.observe.stats import Statistics
 from lemonade_like.pool.loader import LoadOptions
 from lemonade_like.pool.pool import LoadReport
 from lemonade_like.pool.status import ModelStatus
@@ -160,6 +161,7 @@ def scripted_services(
         system=system or NoSystem(),
         engines=engines or NoEngines(),
         manager=ModelManager(catalogue, Pulls(place), place, in_use=lambda _: False),
+        statistics=Statistics(),
         version="1.2.3",
         started_at=1_700_000_000.5,
     )

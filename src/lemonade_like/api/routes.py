@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import APIRoute
 
-from lemonade_like.api.lemonade import backends, delete, health, load, pull, register, system_info, variants
+from lemonade_like.api.lemonade import backends, delete, health, load, pull, register, stats, system_info, variants
 from lemonade_like.api.openai import chat, models, render
 from lemonade_like.api.services import services
 
@@ -28,6 +28,7 @@ _FAMILIES: Final = (
     backends.router,
     load.router,
     register.router,
+    stats.router,
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -98,6 +98,13 @@ class ModelCatalogue(Protocol):
         """Keep options for a model; blocking, writes to the disk. Raises ``ServerError``."""
 
 
+class TurnStatistics(Protocol):
+    """Knows what turns have cost."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the last turn and the totals, as JSON values."""
+
+
 @dataclass
 class Services:
     """The rooms that the endpoints reach."""
@@ -108,6 +115,7 @@ class Services:
     system: SystemReporter
     engines: EngineInstaller
     manager: ModelManager
+    statistics: TurnStatistics
     version: str
     started_at: float
 

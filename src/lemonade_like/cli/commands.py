@@ -361,7 +361,11 @@ def render(
     ] = None,
     date: Annotated[
         str | None,
-        typer.Option(metavar="YYYY-MM-DD", help="The current date. [default: today]", show_default=False),
+        typer.Option(
+            metavar="YYYY-MM-DD",
+            help="The current date, where the request names none. [default: as the server is set, or today]",
+            show_default=False,
+        ),
     ] = None,
     config: ConfigFile = None,
 ) -> None:

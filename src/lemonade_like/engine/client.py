@@ -109,7 +109,7 @@ class EventStreamDecoder:
                             continue
                         return frames, error
                     if type(frame) is not dict:
-                        return frames, ValueError(f"not an object: {event[:80]!r}")
+                        return frames, ValueError("JSON, but not an object")
                     frames.append(frame)
             elif line.startswith(b"error:"):
                 # Older llama-servers name the field after what it holds.

@@ -15,7 +15,8 @@ from lemonade_like.turns.jinja_turn import jinja_turn
 from lemonade_like.turns.memory import ReasoningMemory
 from lemonade_like.turns.presets import with_preset
 from lemonade_like.turns.preview import RenderedPrompt, harmony_preview, jinja_preview
-from lemonade_like.turns.visibility import ReasoningView
+from lemonade_like.turns.size import LONGEST_CONTEXT
+from lemonade_like.turns.visibility import ReasoningView, untagged
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -62,7 +63,7 @@ class Turns:
             BadRequest, EngineFailure: before the first event or between two.
         """
         request = self._with_defaults(request)
-        view = ReasoningView(request.reasoning_format or self._options.reasoning_format)
+        view = ReasoningView(self._format(request))
         async with self._pool.ticket(request.model, request.client or request.owner) as ticket:
             async for waiting in ticket.waiting():
                 yield [Progress(waiting.stage, waiting.place if waiting.stage == "queued" else 0)]
@@ -89,11 +90,14 @@ class Turns:
         request = self._with_defaults(request)
         name, prompt_format = await self._pool.prompt_format(request.model)
         if prompt_format is not None:
+            loaded = (model.ctx_size for model in self._pool.loaded() if model.name == name)
             return await harmony_preview(
                 request,
                 prompt_format.renderer,
-                memory=self._memory,
+                # What is kept from the client is not to be seen in the next prompt either.
+                memory=self._memory if self._format(request) != "hidden" else ReasoningMemory(0),
                 model_name=name,
+                context_length=next(loaded, LONGEST_CONTEXT),
                 default_effort=self._options.default_effort,
                 today=self._options.today(),
             )
@@ -107,7 +111,12 @@ class Turns:
                     lost = error
                 await lease.recover(lost)
 
+    def _format(self, request: TurnRequest) -> ReasoningFormat:
+        return request.reasoning_format or self._options.reasoning_format
+
     def _with_defaults(self, request: TurnRequest) -> TurnRequest:
+        if self._format(request) == "inline":
+            request = replace(request, messages=untagged(request.messages))
         return replace(
             with_preset(request),
             model_identity=request.model_identity or self._options.model_identity,
