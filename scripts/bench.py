@@ -19,6 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts.benchmark import report
+from scripts.benchmark.hostile import hostile_rows
 from scripts.benchmark.measure import (
     OURS,
     RAW,
@@ -88,18 +89,22 @@ def _measure(options: argparse.Namespace) -> None:
                     idle=idle,
                 )
             resident = server.resident_mb()
+            _say("Prompts that are made to take long …")
+            hostile = hostile_rows(server.address.url, model)
             about = report.machine(_version(engine), load_average)
     _say("Rendering and parsing …")
     micro = micro_rows(HarmonyEncoding.load(bundled))
     lines = report.rows(found, resident, streams, report.Budget())
-    print((report.markdown if options.markdown else report.plain)(lines, micro))
+    print((report.markdown if options.markdown else report.plain)(lines, micro, hostile))
     print(f"\n{about}")
     print(
         f"{model}, {options.rounds} rounds of {options.turns} short turns and of {options.tokens} tokens a stream; "
         f"{options.parallel} slots, {options.llamacpp_args}"
     )
     if options.json:
-        options.json.write_text(json.dumps(report.as_json(found, resident, idle, micro, about), indent=2) + "\n")
+        options.json.write_text(
+            json.dumps(report.as_json(found, resident, idle, micro, hostile, about), indent=2) + "\n"
+        )
 
 
 def _options() -> argparse.Namespace:

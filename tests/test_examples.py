@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-NEED_A_SERVER = {"chat.py", "generate.py", "streaming.py", "tool_loop.py"}
+NEED_A_SERVER = {"chat.py", "generate.py", "several_at_once.py", "streaming.py", "tool_loop.py"}
 NEED_NONE = {"prompt_builder.py", "response_parser.py", "training_data.py"}
 
 
@@ -82,6 +82,14 @@ def test_generate(cache_dir: Path, server_url: str) -> None:
     assert "4" in answer
     assert len(streamed) > len("Stream:     ")
     assert finished == "Finished:   stop"
+
+
+def test_several_at_once(cache_dir: Path, server_url: str) -> None:
+    four, ten, hello = _run("several_at_once.py", cache_dir, server_url).splitlines()
+
+    assert "4" in four.removeprefix("What is 2+2? ")
+    assert "three, four" in ten
+    assert len(hello) > len("Hello ")
 
 
 def test_generate_without_a_server_says_how_to_start_one(cache_dir: Path) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from lemonade_like import Generation, GenerationError, generate, stream
-from lemonade_like.generation import Delta, apart
+from lemonade_like import Generation, GenerationError, agenerate, astream, generate, stream
+from lemonade_like.generation.answer import Delta, apart
 from lemonade_like.harmony.messages import ToolCall
 
 USAGE = {"prompt_tokens": 70, "completion_tokens": 20, "total_tokens": 90}
@@ -27,7 +27,9 @@ class StubServer:
     def __init__(self, answer: Callable[[], httpx.Response]) -> None:
         self.requests: list[httpx.Request] = []
         self._answer = answer
-        self.http = httpx.Client(transport=httpx.MockTransport(self._handle))
+        transport = httpx.MockTransport(self._handle)
+        self.http = httpx.Client(transport=transport)
+        self.awaited = httpx.AsyncClient(transport=transport)
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
@@ -245,3 +247,45 @@ def test_commentary_is_taken_out_of_the_content(
     content: str, messages: list[dict[str, Any]], text: str, commentary: str | None
 ) -> None:
     assert apart(content, messages) == (text, commentary)
+
+
+async def test_within_an_event_loop_it_is_the_same() -> None:
+    server = completion(content="One moment.\n4", reasoning_content="Hm.", harmony=HARMONY)
+    asked: dict[str, Any] = {
+        "prompt": "What is 2+2?",
+        "reasoning_level": "high",
+        "seed": 3,
+        "instructions": "Be brief.",
+    }
+
+    assert await agenerate(**asked, http=server.awaited) == generate(**asked, http=server.http)
+    first, second = server.requests
+    assert (first.content, first.url) == (second.content, second.url)
+
+
+async def test_within_an_event_loop_a_stream_is_the_same() -> None:
+    server = chunks({"reasoning_content": "Hm."}, {"content": "4"}, {"content": "2"})
+    async with astream("Hi", http=server.awaited) as answer:
+        deltas = [delta async for delta in answer]
+    with stream("Hi", http=server.http) as other:
+        assert deltas == list(other)
+    assert await answer.result() == other.result
+
+    async with astream("Hi", http=server.awaited) as unread:
+        assert await unread.result() == other.result
+
+
+async def test_within_an_event_loop_errors_say_the_same() -> None:
+    refused = StubServer(lambda: httpx.Response(400, json={"error": {"message": "No.", "code": "x"}}))
+    broken = chunks({"content": "4"}, end="")
+    with pytest.raises(GenerationError, match="No\\.") as said:
+        await agenerate("Hi", http=refused.awaited)
+    assert (said.value.status, said.value.code) == (400, "x")
+    with pytest.raises(GenerationError, match="No\\."):
+        async with astream("Hi", http=refused.awaited):
+            raise AssertionError("nothing to stream")
+    with pytest.raises(GenerationError, match="ended before"):
+        async with astream("Hi", http=broken.awaited) as answer:
+            await answer.result()
+    with pytest.raises(GenerationError, match="lemonade-like serve"):
+        await agenerate("Hi", base_url="http://127.0.0.1:9/v1")

@@ -69,7 +69,7 @@ def test_openais_dicts_are_read_as_the_server_reads_them(builder: PromptBuilder,
 
     function: Any = WEATHER["function"]
     tool = FunctionTool("get_weather", "The weather.", function["parameters"])
-    chat, _ = library.read_openai(TOOL_LOOP, ())
+    chat, *_ = library.read_openai(TOOL_LOOP, ())
     conversation = build_conversation(chat, SystemMessage("medium", "2026-01-31"), [tool])
     assert prompt.ids == renderer.render_for_completion(conversation).ids
     assert (
@@ -102,6 +102,22 @@ def test_dicts_and_messages_may_be_mixed(builder: PromptBuilder) -> None:
 def test_tools_are_read_without_any_dict_beside_them(builder: PromptBuilder) -> None:
     assert "type get_weather" in builder.build([message("user", "Hi")], tools=[WEATHER]).text
     assert "type get_weather" in builder.build([], tools=[WEATHER]).text
+
+
+@pytest.mark.parametrize("reading", [True, False])
+def test_the_model_is_told_the_response_format_as_the_server_tells_it(builder: PromptBuilder, reading: bool) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "city", "description": "A city.", "schema": {"a": 1}}}
+    section = '# Response Formats\n\n## city\n\n// A city.\n{"a":1}'
+    given: Any = wanted if reading else section
+    finished = [*TOOL_LOOP, {"role": "assistant", "content": "{}"}]
+
+    for chat, build in ((TOOL_LOOP, builder.build), (finished, builder.build_for_training)):
+        text = build(chat, response_format=given).text
+        assert f"<|start|>developer<|message|># Instructions\n\nBe brief.\n\n{section}<|end|>" in text
+        assert "# Response Formats" not in build(chat).text
+    with pytest.raises(ConversationError) as refused:
+        builder.build(TOOL_LOOP, response_format={"type": "json"})
+    assert refused.value.param == "response_format.type"
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,8 @@ def test_every_setting_can_be_set_in_the_environment_and_in_the_file(
         "port": ("81", 81),
         "ctx_size": ("4096", 4096),
         "load_timeout": ("30", 30),
+        "watchdog_timeout": ("0", 0),
+        "drain_timeout": ("60", 60),
         "queue_size": ("10", 10),
         "max_loaded_models": ("2", 2),
         "memory_budget": ("12.5", 12.5),

@@ -16,7 +16,7 @@ from lemonade_like.harmony.conversation import SystemMessage, build_conversation
 from lemonade_like.harmony.messages import ChatMessage, TextPart
 from lemonade_like.harmony.parser import Parser
 from lemonade_like.harmony.renderer import Renderer
-from lemonade_like.turns.harmony_turn import TurnReader
+from lemonade_like.turns.reader import TurnReader
 from lemonade_like.turns.request import TurnRequest
 
 if TYPE_CHECKING:

@@ -17,6 +17,8 @@ from scripts.benchmark.measure import LLAMA_SERVER, OURS, RAW, Measured
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from scripts.benchmark.hostile import Held
+
 
 @dataclass(frozen=True)
 class Row:
@@ -41,6 +43,8 @@ class Budget:
     cpu_us_per_chunk: float = 40.0
     share_of_raw: float = 0.95
     resident_mb: float = 150.0
+    hostile_s: float = 1.0
+    health_ms: float = 100.0
 
 
 def rows(found: dict[str, Measured], resident_mb: float, streams: Sequence[int], budget: Budget) -> list[Row]:
@@ -80,28 +84,34 @@ def machine(engine_version: str, load_average: float | None) -> str:
     )
 
 
-def markdown(lines: Sequence[Row], micro: dict[str, float]) -> str:
+def markdown(lines: Sequence[Row], micro: dict[str, float], hostile: dict[str, Held]) -> str:
     """Return the tables in Markdown."""
     out = ["| " + " | ".join(HEADINGS) + " |", "|---|" + "---:|" * (len(HEADINGS) - 1)]
     out += ["| " + " | ".join(asdict(line).values()) + " |" for line in lines]
     out += ["", "| without an engine | ms |", "|---|---:|"]
     out += [f"| {name} | {_ms(value)} |" for name, value in micro.items()]
+    out += ["", f"| {' | '.join(_HOSTILE)} |", "|---|---:|---:|---:|---|"]
+    out += [f"| {' | '.join(row)} |" for row in _hostile(hostile, Budget())]
     return "\n".join(out)
 
 
-def plain(lines: Sequence[Row], micro: dict[str, float]) -> str:
+def plain(lines: Sequence[Row], micro: dict[str, float], hostile: dict[str, Held]) -> str:
     """Return the tables in columns."""
-    table = [HEADINGS, *(tuple(asdict(line).values()) for line in lines)]
-    widths = [max(len(cells[place]) for cells in table) for place in range(len(HEADINGS))]
-    out = ["  ".join(_aligned(cells, widths)).rstrip() for cells in table]
+    out = _columns([HEADINGS, *(tuple(asdict(line).values()) for line in lines)])
     width = max(map(len, micro), default=0)
     out += ["", "without an engine (ms)"]
     out += [f"{name:<{width}}  {_ms(value):>8}" for name, value in micro.items()]
+    out += ["", *_columns([_HOSTILE, *_hostile(hostile, Budget())])]
     return "\n".join(out)
 
 
 def as_json(
-    found: dict[str, Measured], resident_mb: float, idle: float, micro: dict[str, float], machine_line: str
+    found: dict[str, Measured],
+    resident_mb: float,
+    idle: float,
+    micro: dict[str, float],
+    hostile: dict[str, Held],
+    machine_line: str,
 ) -> dict[str, Any]:
     """Return everything that was measured."""
     return {
@@ -110,7 +120,30 @@ def as_json(
         "idle_cpu_share": idle,
         "ways": {name: asdict(measured) for name, measured in found.items()},
         "micro_ms": micro,
+        "hostile": {name: asdict(held) for name, held in hostile.items()},
     }
+
+
+_HOSTILE = ("made to take long", "answer", "ms, engine left out", "longest /health (ms)", "budget")
+
+
+def _hostile(hostile: dict[str, Held], budget: Budget) -> list[tuple[str, ...]]:
+    limit = f"≤ {budget.hostile_s * 1000:g}, ≤ {budget.health_ms:g}"
+    return [
+        (
+            name,
+            str(held.status),
+            f"{held.seconds * 1000:.0f}",
+            f"{held.health * 1000:.0f}",
+            _verdict(held.seconds <= budget.hostile_s and held.health * 1000 <= budget.health_ms, limit),
+        )
+        for name, held in hostile.items()
+    ]
+
+
+def _columns(table: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(cells[place]) for cells in table) for place in range(len(table[0]))]
+    return ["  ".join(_aligned(cells, widths)).rstrip() for cells in table]
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

@@ -5,7 +5,7 @@ For Python users::
     from lemonade_like import PromptBuilder, ResponseParser, generate
 
 ``PromptBuilder`` and ``ResponseParser`` need no server, no engine and no network: the vocabulary is that of the bundled
-model. ``generate`` asks a server that runs.
+model. ``generate`` asks a server that runs, ``agenerate`` does so within an event loop.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from lemonade_like.generation import Generation, GenerationError, generate, stream
+    from lemonade_like.generation.answer import Generation, GenerationError
+    from lemonade_like.generation.asynchronous import agenerate, astream
+    from lemonade_like.generation.blocking import generate, stream
     from lemonade_like.harmony.conversation import ConversationError
     from lemonade_like.harmony.prompt import BuiltPrompt
     from lemonade_like.harmony.response import ParsedResponse, extract_channel, extract_final_only
@@ -30,6 +32,8 @@ __all__ = [
     "PromptBuilder",
     "ResponseParser",
     "Validation",
+    "agenerate",
+    "astream",
     "extract_channel",
     "extract_final_only",
     "generate",
@@ -40,16 +44,18 @@ __all__ = [
 _HOMES: Final = {
     "BuiltPrompt": "harmony.prompt",
     "ConversationError": "harmony.conversation",
-    "Generation": "generation",
-    "GenerationError": "generation",
+    "Generation": "generation.answer",
+    "GenerationError": "generation.answer",
     "ParsedResponse": "harmony.response",
     "PromptBuilder": "library",
     "ResponseParser": "library",
     "Validation": "harmony.validation",
+    "agenerate": "generation.asynchronous",
+    "astream": "generation.asynchronous",
     "extract_channel": "harmony.response",
     "extract_final_only": "harmony.response",
-    "generate": "generation",
-    "stream": "generation",
+    "generate": "generation.blocking",
+    "stream": "generation.blocking",
     "validate_harmony_format": "harmony.validation",
 }
 

@@ -27,6 +27,7 @@ from lemonade_like.models.pulling import Pulls
 from lemonade_like.models.registry import Registry
 from lemonade_like.models.vocabulary import vocabulary_dir
 from lemonade_like.observe.requests import RequestLog
+from lemonade_like.observe.stats import ObservedTurns, Statistics
 from lemonade_like.pool.limits import PoolLimits
 from lemonade_like.pool.loader import Loader
 from lemonade_like.pool.pool import Pool
@@ -70,8 +71,9 @@ async def open_services(
         found = Engines(settings.llama_server, settings.backend, settings.backends_dir)
         reporter = Reporter(found, hub.folder)
         engines = EngineManager(settings.backends_dir, settings.releases_url, reporter.forget)
+        statistics = Statistics()
         services = Services(
-            turns=Turns(pool, _turn_options(settings)),
+            turns=ObservedTurns(Turns(pool, _turn_options(settings)), statistics),
             pool=pool,
             catalogue=registry,
             system=reporter,
@@ -83,6 +85,7 @@ async def open_services(
                 in_use=lambda name: name in pool.loading(),
                 unload=pool.unload,
             ),
+            statistics=statistics,
             version=version("lemonade-like"),
             started_at=time.time(),
         )

@@ -22,13 +22,14 @@ from lemonade_like.harmony.encoding import HarmonyEncoding
 from lemonade_like.harmony.messages import ChatMessage, FunctionTool
 from lemonade_like.models.bundled import bundled_model_path
 from lemonade_like.models.vocabulary import vocabulary_dir
+from lemonade_like.turns.constraint import told_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from typing_extensions import Unpack
 
-    from lemonade_like.harmony.prompt import PromptSettings
+    from lemonade_like.harmony.prompt import Parts, PromptSettings
 
 #: Stands where a message is that needs no reading, so that errors name the place of those that do.
 _READ_ALREADY: dict[str, Any] = {"role": "user", "content": ""}
@@ -44,13 +45,13 @@ class PromptBuilder(prompt.PromptBuilder):
         prompt.ids, prompt.text
 
     Messages are OpenAI's dicts, as the server takes them (with ``tool_calls``, ``reasoning_content``, ``reasoning`` or
-    ``thinking``), or ``ChatMessage``; tools are OpenAI's dicts or ``FunctionTool``. Whatever a message says, its text
-    never becomes a control token.
+    ``thinking``), or ``ChatMessage``; tools are OpenAI's dicts or ``FunctionTool``; a response format is OpenAI's dict,
+    or the text of its section. Whatever a message says, its text never becomes a control token.
 
     Args:
         cache_dir: the folder for the vocabulary; by default the user's cache, or ``LEMONADE_LIKE_CACHE_DIR``.
         settings: see :class:`lemonade_like.harmony.prompt.PromptBuilder`: ``reasoning_level``, ``knowledge_cutoff``,
-            ``current_date``, ``identity``, ``instructions``, ``tools``.
+            ``current_date``, ``identity``, ``instructions``, ``tools``, ``response_format``.
 
     Raises:
         ConversationError: a setting that cannot be; ``build`` also for a chat that cannot be said in Harmony.
@@ -92,29 +93,34 @@ class ResponseParser(response.ResponseParser):
         super().__init__(BundledEncoding(cache_dir), tools=tools)
 
 
-def read_openai(messages: Sequence[Any], tools: Sequence[Any]) -> tuple[Sequence[ChatMessage], Sequence[FunctionTool]]:
+def read_openai(messages: Sequence[Any], tools: Sequence[Any], response_format: Any = None) -> Parts:
     """Return OpenAI's dicts as the server reads them; what is read already stays as it is.
 
     Raises:
         ConversationError: a dict that the server would not take; the message and ``.param`` name the field.
     """
-    if all(isinstance(one, ChatMessage | FunctionTool) for one in (*messages, *tools)):
-        return messages, tools
+    told = response_format if isinstance(response_format, str) else ""
+    if all(isinstance(one, ChatMessage | FunctionTool) for one in (*messages, *tools)) and (
+        told or response_format is None
+    ):
+        return messages, tools, told
     unread_tools = [tool for tool in tools if not isinstance(tool, FunctionTool)]
     body = {
         "model": "any",
         "messages": [_READ_ALREADY if isinstance(one, ChatMessage) else one for one in messages] or [_READ_ALREADY],
         "tools": unread_tools,
+        "response_format": None if told else response_format,
     }
     try:
         request = turn_request(validated(ChatCompletionRequest, body))
+        told = told or told_format(request.response_format)
     except BadRequest as error:
         raise ConversationError(error.message, error.param or "messages") from None
     chat = [
         one if isinstance(one, ChatMessage) else read for one, read in zip(messages, request.messages, strict=False)
     ]
     newly_read = iter(request.tools)
-    return chat, [tool if isinstance(tool, FunctionTool) else next(newly_read) for tool in tools]
+    return chat, [tool if isinstance(tool, FunctionTool) else next(newly_read) for tool in tools], told
 
 
 class BundledEncoding:

@@ -189,6 +189,20 @@ class Settings(BaseSettings):
         description="Seconds that an engine may take to load a model before it is stopped; 0 is as long as it takes.",
         json_schema_extra=_allowed("a whole number of seconds", file_only=True),
     )
+    watchdog_timeout: int = Field(
+        default=60,
+        ge=0,
+        description="Seconds after which an engine that has work, but uses no processor time, moves no slot and sends "
+        "nothing, is taken for hung, and started again; 0 never does. A long prompt is no hang, however slow.",
+        json_schema_extra=_allowed("a whole number of seconds", file_only=True),
+    )
+    drain_timeout: int = Field(
+        default=5,
+        ge=0,
+        description="Seconds that running answers have to finish when the server is told to stop. Docker kills after "
+        "ten, and the engines need some of them.",
+        json_schema_extra=_allowed("a whole number of seconds", file_only=True),
+    )
     reasoning_level: ReasoningLevel = Field(
         default="medium",
         description="How much a GPT-OSS model reasons when the request does not say.",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
-from lemonade_like.access.keys import ApiKeys
-from tests.support.turns import client_of, scripted_app
+from lemonade_like.access.keys import ApiKeys, KeyGate
+from lemonade_like.api.errors import error_response
+from tests.support.turns import ScriptedTurns, client_of, scripted_app, scripted_services
 
 KEY = "s3cret-ключ"
 CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}]}
@@ -92,3 +94,19 @@ def test_any_of_several_keys_opens_and_an_empty_one_is_no_key() -> None:
     assert not keys.match([b""])
     assert not keys.match([])
     assert not ApiKeys([""])
+
+
+async def test_clients_are_told_apart_by_their_keys_and_no_key_is_told() -> None:
+    turns = ScriptedTurns()
+    app = scripted_app(scripted_services(turns))
+    gate = KeyGate(app, keys=ApiKeys(["one", "two"]), refuse=error_response)
+    async with (
+        client_of(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://server") as client,
+    ):
+        for key in ("one", "two", "one"):
+            assert (await client.post("/v1/chat/completions", headers={"x-api-key": key}, json=CHAT)).status_code == 200
+    one, two, again = (request.owner for request in turns.requests)
+
+    assert one == again != two
+    assert "one" not in one and one and two

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from lemonade_like.api.body import MAX_BODY_BYTES, MAX_DEPTH, read_json_object
+from lemonade_like.api.body import MAX_BODY_BYTES, MAX_DEPTH, MAX_OBJECTS, read_json_object
 from lemonade_like.api.errors import install_error_handlers
 from tests.support.server import serving
 from tests.support.turns import scripted_app
@@ -70,3 +70,13 @@ async def test_a_body_that_is_nested_too_deeply_is_refused(opening: str, closing
     assert statuses == {MAX_DEPTH - 1: 200, MAX_DEPTH: 400, 500: 400}
     assert answer.json()["error"]["code"] == "invalid_json"
     assert f"{MAX_DEPTH} levels" in answer.json()["error"]["message"]
+
+
+async def test_a_body_of_too_many_parts_is_refused() -> None:
+    transport = httpx.ASGITransport(_small_app(10_000_000))
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        fits = await client.post("/", json={"x": [[]] * (MAX_OBJECTS - 3), "y": [1] * 100_000})
+        flat = await client.post("/", json={"x": [[]] * MAX_OBJECTS})
+        deep = await client.post("/", json={"x": [[{}] * 10] * (MAX_OBJECTS // 10)})
+    assert (fits.status_code, flat.status_code, deep.status_code) == (200, 400, 400)
+    assert "20,000 objects and lists" in flat.json()["error"]["message"]

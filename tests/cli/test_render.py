@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,7 @@ def request_file(tmp_path: Path) -> str:
 def test_the_prompt_is_shown_as_text_and_as_ids(
     request_file: str, renderer: Renderer, encoder: HarmonyEncoding, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chat, _ = read_openai(REQUEST["messages"], ())
+    chat, *_ = read_openai(REQUEST["messages"], ())
     conversation = build_conversation(chat, SystemMessage("high", "2026-01-31"), [FunctionTool("add")])
     ids = renderer.render_for_completion(conversation).ids
     options = ("--date", "2026-01-31", "--reasoning-level", "high")
@@ -91,8 +92,58 @@ def test_the_servers_settings_hold_where_the_request_says_nothing(
     assert "Reasoning: low" in Outcome(capsys, "render", request_file).out
 
 
+@pytest.mark.parametrize(
+    ("in_the_request", "option", "setting", "day"),
+    [
+        ("2026-01-01", "2026-02-02", "2026-03-03", "2026-01-01"),
+        (None, "2026-02-02", "2026-03-03", "2026-02-02"),
+        (None, None, "2026-03-03", "2026-03-03"),
+        (None, None, None, date.today().isoformat()),
+    ],
+)
+def test_the_date_is_the_requests_then_the_options_then_the_servers_then_todays(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    in_the_request: str | None,
+    option: str | None,
+    setting: str | None,
+    day: str,
+) -> None:
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps(REQUEST | {"current_date": in_the_request}), encoding="utf-8")
+    if setting:
+        monkeypatch.setenv("LEMONADE_LIKE_CURRENT_DATE", setting)
+
+    out = Outcome(capsys, "render", str(file), *(("--date", option) if option else ())).out
+    assert f"Current date: {day}\n" in out
+
+
+def test_who_the_model_is_comes_from_the_servers_settings(
+    request_file: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEMONADE_LIKE_MODEL_IDENTITY", "You are Lemon.")
+    monkeypatch.setenv("LEMONADE_LIKE_KNOWLEDGE_CUTOFF", "2025-05")
+
+    out = Outcome(capsys, "render", request_file).out
+    assert out.startswith("<|start|>system<|message|>You are Lemon.\nKnowledge cutoff: 2025-05\n")
+
+
+def test_a_sample_tells_the_response_format_as_the_prompt_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps(REQUEST | {"response_format": {"type": "json_object"}}), encoding="utf-8")
+
+    for options in ((), ("--training",)):
+        assert (
+            '# Response Formats\n\n## json_object\n\n{"type":"object"}'
+            in Outcome(capsys, "render", str(file), *options).out
+        )
+
+
 def test_colours_tell_control_tokens_from_forged_ones(renderer: Renderer, encoder: HarmonyEncoding) -> None:
-    chat, _ = read_openai(REQUEST["messages"], ())
+    chat, *_ = read_openai(REQUEST["messages"], ())
     shown = coloured(renderer.render_for_completion(build_conversation(chat, SystemMessage())).ids, encoder)
 
     marked = [shown.plain[span.start : span.end] for span in shown.spans if span.style == "bold magenta"]

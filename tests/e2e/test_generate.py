@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lemonade_like import GenerationError, PromptBuilder, generate, stream
+from lemonade_like import GenerationError, PromptBuilder, agenerate, astream, generate, stream
 from tests.support.tools import WEATHER
 
 ASK: dict[str, Any] = {"prompt": "What is 2+2?", "temperature": 0}
@@ -53,3 +53,13 @@ def test_an_unknown_model_is_the_servers_error(server: str) -> None:
         generate("Hi", model="no-such-model", base_url=f"{server}/v1")
 
     assert (refused.value.status, refused.value.code) == (404, "model_not_found")
+
+
+async def test_an_event_loop_gets_the_same_answer(server: str) -> None:
+    whole = generate(**ASK, base_url=f"{server}/v1")
+    awaited = await agenerate(**ASK, base_url=f"{server}/v1")
+    async with astream(**ASK, base_url=f"{server}/v1") as answer:
+        text = "".join([delta.text async for delta in answer])
+
+    assert (awaited.text, awaited.reasoning) == (whole.text, whole.reasoning)
+    assert text == (await answer.result()).text == whole.text

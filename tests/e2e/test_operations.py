@@ -95,20 +95,23 @@ def test_without_harmony_the_models_own_template_is_used(cache_dir: Path) -> Non
     assert "--jinja" in health["command"]
 
 
-def test_any_executable_that_speaks_like_llama_server_is_an_engine_and_its_crash_is_told_in_the_stream(
+def test_any_executable_that_speaks_like_llama_server_is_an_engine_and_its_crashes_are_told_in_the_stream(
     cache_dir: Path, tmp_path: Path, writer: Writer
 ) -> None:
     frames = writer.frames("<|channel|>final<|message|>Once upon a time<|return|>")
     crash = [*one_by_one(frames[:8]), {"print": "out of memory, alas"}, {"exit": 7}]
     scenario = write_scenario(tmp_path / "gpt-oss-fake.gguf", crash)
     with _server(cache_dir, "--llama-server", str(FAKE_LLAMA_SERVER), "--model", str(scenario)) as (_, client):
-        for _ in range(2):
-            seen = ""
-            with pytest.raises(openai.APIError, match="exited with code 7") as caught:
-                for chunk in client.chat.completions.create(model="gpt-oss-fake", messages=HELLO, stream=True):
-                    seen += chunk.choices[0].delta.content or ""
-            assert "out of memory, alas" in caught.value.message
-            assert seen.startswith("Once")
+        seen = ""
+        with pytest.raises(openai.APIError, match="exited with code 7") as caught:
+            for chunk in client.chat.completions.create(model="gpt-oss-fake", messages=HELLO, stream=True):
+                seen += chunk.choices[0].delta.content or ""
+        assert "out of memory, alas" in caught.value.message
+        assert seen.startswith("Once")
+        with pytest.raises(openai.InternalServerError, match="exited with code 7") as refused:
+            client.chat.completions.create(model="gpt-oss-fake", messages=HELLO)
+        assert refused.value.status_code == 503
+        assert int(refused.value.response.headers["retry-after"]) > 0
 
 
 @pytest.mark.skipif(sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"), reason="Linux' names")

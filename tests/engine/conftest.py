@@ -51,10 +51,12 @@ async def start_fake(tmp_path: Path, session: aiohttp.ClientSession) -> AsyncIte
     """Starts fake engines that replay the given replies; stops them all afterwards."""
     engines: list[EngineProcess] = []
 
-    async def start(*replies: list[Step], **scenario: Any) -> EngineProcess:
+    async def start(*replies: list[Step], watchdog_timeout: float | None = None, **scenario: Any) -> EngineProcess:
         path = write_scenario(tmp_path / f"scenario-{len(engines)}.json", *replies, **scenario)
         spec = spec_for(path, (str(FAKE_LLAMA_SERVER),))
-        engine = await EngineProcess.start(spec, log_dir=tmp_path / "logs", session=session)
+        engine = await EngineProcess.start(
+            spec, log_dir=tmp_path / "logs", session=session, watchdog_timeout=watchdog_timeout
+        )
         engines.append(engine)
         return engine
 

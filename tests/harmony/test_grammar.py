@@ -18,10 +18,9 @@ _TOKENS = {
 }
 
 
-def completions(skeleton: Skeleton, count: int = 200) -> list[str]:
-    """Random completions that a skeleton lets through, with control tokens spelled out."""
-    grammar = re.sub(r"!<\[\d+\]>", "[a-z ]", skeleton.grammar())
-    grammar = re.sub(r"<\[(\d+)\]>", lambda token: f'"{_TOKENS[token[1]]}"', grammar)
+def completions(skeleton: Skeleton, count: int = 200, *, bar: str = "|") -> list[str]:
+    """Random completions that a skeleton lets through, with control tokens spelled out; ``bar`` is the bar's token."""
+    grammar = re.sub(r"<\[(\d+)\]>", lambda token: f'"{_TOKENS.get(token[1], bar)}"', skeleton.grammar())
     chance = random.Random(1)
     return [Grammar(grammar).write("root", chance) for _ in range(count)]
 
@@ -76,8 +75,13 @@ def test_each_function_has_its_own_arguments() -> None:
 def test_what_the_prompt_has_begun_is_ended_first(channel: str) -> None:
     for completion in completions(Skeleton(reasoning="once", started=channel)):
         begun, end, rest = completion.partition("<|end|><|start|>assistant")
-        assert end and "<|" not in begun
+        assert end and not re.search(r"<\|[a-z]+\|>", begun)
         assert channel != "analysis" or "analysis" not in rest
+
+
+def test_free_text_may_have_the_signs_of_a_marker_but_the_bar_as_its_own_token_only() -> None:
+    assert any("<|" in text for text in completions(Skeleton(started="final"), 2000))
+    assert not any("<|" in text for text in completions(Skeleton(started="final"), 2000, bar="!"))
 
 
 def test_an_answer_that_the_prompt_has_begun_is_only_its_body() -> None:

@@ -4,16 +4,18 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import pytest
 from pydantic import ValidationError
 
+from lemonade_like.engine.spec import parse_extra_args
 from lemonade_like.errors import ModelNotFound, ServerError
 from lemonade_like.models import places
 from lemonade_like.models.detection import is_gpt_oss
 from lemonade_like.models.download import Checkpoint
-from lemonade_like.models.names import is_path
+from lemonade_like.models.model import LABELS
 from lemonade_like.models.registry import Registry, RegistryFile, built_in_models
-from lemonade_like.settings import Settings
+from tests.support.models import Machine, put_file
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,30 +23,29 @@ Make = Callable[..., Registry]
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Make:
-    """A registry of an empty machine, with the given settings."""
-
-    def registry(**options: object) -> Registry:
-        settings = Settings(cache_dir=tmp_path / "cache", data_dir=tmp_path / "data", **options)  # type: ignore[arg-type]
-        return Registry.from_settings(settings, hub_cache=tmp_path / "hub")
-
-    return registry
+def machine(tmp_path: Path) -> Machine:
+    """An empty machine."""
+    return Machine(tmp_path)
 
 
-def gguf(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"GGUF")
-    return path
+@pytest.fixture
+def make(machine: Machine) -> Make:
+    """A registry of that machine, with the given settings."""
+    return machine.registry
+
+
+gguf = put_file
 
 
 def put_into_hub_cache(hub_cache: Path, checkpoint: str, name: str) -> Path:
-    repo = "models--" + Checkpoint.parse(checkpoint).repo.replace("/", "--")
-    return gguf(hub_cache / repo / "snapshots" / "abc" / name)
+    return Machine(hub_cache.parent).cached(Checkpoint.parse(checkpoint).repo, name)[0]
 
 
 def test_the_registry_file_and_its_schema_agree_with_the_code() -> None:
     schema = json.loads((ROOT / "server_models.schema.json").read_text(encoding="utf-8"))
     assert schema == RegistryFile.model_json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(json.loads((ROOT / "server_models.json").read_text(encoding="utf-8")), schema)
     assert RegistryFile.model_validate_json((ROOT / "server_models.json").read_bytes()).models
 
 
@@ -60,13 +61,34 @@ def test_nothing_is_claimed_of_a_download_that_was_never_tried() -> None:
         {"checkpoint": "org/repo:Q4", "unknown": 1},
         {"checkpoint": "org/repo:Q4", "recipe": "magic"},
         {"labels": []},
+        {"checkpoint": "../..:Q4"},
+        {"checkpoint": "org/repo:../../secret.gguf"},
+        {"checkpoint": "org/repo:Q4", "labels": ["invented"]},
+        {"checkpoint": "org/repo:Q4", "mmproj": ""},
+        {"checkpoint": "org/repo:Q4", "mmproj": "../mmproj.gguf"},
+        {"checkpoint": "org/repo:Q4", "mmproj": "../..:mmproj.gguf"},
         {"checkpoint": "org/repo:Q4", "options": {"colour": "red"}},
+        {"checkpoint": "org/repo:Q4", "options": {"llamacpp_args": "'"}},
+        {"checkpoint": "org/repo:Q4", "options": {"llamacpp_backend": "abacus"}},
         {"checkpoint": "org/repo:Q4", "options": {"parallel": 0}},
     ],
 )
 def test_a_wrong_entry_is_refused(entry: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         RegistryFile.model_validate({"models": {"x": entry}})
+
+
+def test_the_registry_has_models_for_every_purpose_and_every_label_is_documented() -> None:
+    labels = {label for model in built_in_models() for label in model.labels}
+    assert labels == set(LABELS)
+    documented = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    assert all(f"| `{label}` |" in documented for label in LABELS)
+    assert any(model.mmproj for model in built_in_models())
+
+
+def test_the_arguments_of_every_entry_can_be_passed_to_an_engine() -> None:
+    for model in built_in_models():
+        parse_extra_args(model.options.llamacpp_args or "")
 
 
 def test_the_gpt_oss_models_and_the_bundled_one_are_known(make: Make) -> None:
@@ -187,15 +209,6 @@ def test_a_model_has_the_harmony_override_of_the_settings(make: Make, tmp_path: 
     assert registry.find("a").harmony == "always"
     assert registry.find("tiny-gpt-oss").harmony == "never"
     assert registry.find("gpt-oss-20b-GGUF").harmony is None
-
-
-@pytest.mark.parametrize("given", ["a.gguf", "A.GGUF", "./a", "/a/b", "C:\\models\\a"])
-def test_what_looks_like_a_path_is_one(given: str) -> None:
-    assert is_path(given)
-
-
-def test_a_name_that_ends_in_gguf_is_no_path() -> None:
-    assert not is_path("gpt-oss-20b-GGUF")
 
 
 def test_a_name_is_resolved_without_the_disk(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

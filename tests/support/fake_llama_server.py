@@ -4,10 +4,10 @@
 It takes ``--model --host --port --ctx-size --parallel --alias`` (and ignores other flags). The "model" is the scenario,
 a JSON file that ``write_scenario`` writes::
 
-    {"load": [STEP…], "replies": [[STEP…], …], "ignore_term": false, "props": {…}}
+    {"load": [STEP…], "replies": [[STEP…], …], "ignore_term": false, "props": {…}, "advances": false}
 
 ``load`` runs before /health answers 200 (503 until then). Each POST to /completion or /v1/chat/completions takes the
-next list of ``replies``; the last one is used again and again. A step is one of::
+next list of ``replies``, an engine that was started again too; the last one is used again and again. A step is one of::
 
     {"frames": [{…}, …]}       server-sent events, all in one write
     {"raw": "text"}            these bytes (latin-1), as a chunk of the stream
@@ -17,6 +17,8 @@ next list of ``replies``; the last one is used again and again. A step is one of
     {"drop": true}             close the connection in the middle of the stream
     {"print": "text"}          a line on stderr
     {"exit": 3}                end the process with this code; a negative number is a signal
+
+An engine that ``advances`` says in /slots that it has generated a token more each time it is asked.
 
 GET /__requests__ returns the requests so far as ``[{"path", "body"}]``; they are also appended to
 ``SCENARIO.requests.jsonl``, which outlives the process.
@@ -165,7 +167,9 @@ class _Server(ThreadingHTTPServer):
         self.released = threading.Semaphore(0)
         self.lock = threading.Lock()
         self.requests: list[dict[str, Any]] = []
+        self.answered_before = len(requests_of(arguments.model))
         self.busy = 0
+        self.looks = 0
         super().__init__((arguments.host, arguments.port), _Handler)
 
     def next_reply(self, path: str, body: Any) -> list[Step]:
@@ -174,7 +178,7 @@ class _Server(ThreadingHTTPServer):
             with self.record.open("a") as file:
                 file.write(json.dumps(self.requests[-1]) + "\n")
             replies = self.scenario.get("replies") or [one_by_one(frames_for([(1, b"Hello"), (2, b"")]))]
-            return replies[min(len(self.requests), len(replies)) - 1]
+            return replies[min(self.answered_before + len(self.requests), len(replies)) - 1]
 
     def do(self, step: Step) -> None:
         """Carry out a step that needs no connection."""
@@ -222,8 +226,9 @@ class _Handler(BaseHTTPRequestHandler):
                 },
             )
         elif self.path == "/slots":
-            slots = range(server.arguments.parallel)
-            self.answer(200, [{"id": slot, "is_processing": slot < server.busy} for slot in slots])
+            server.looks += bool(server.scenario.get("advances"))
+            slots = [{"id": slot, "is_processing": slot < server.busy} for slot in range(server.arguments.parallel)]
+            self.answer(200, [{**slot, "next_token": [{"n_decoded": server.looks}]} for slot in slots])
         else:
             self.answer(404, {"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}})
 

@@ -15,10 +15,12 @@ from lemonade_like.app import create_app
 from lemonade_like.engine.backends.manager import InstallStep
 from lemonade_like.engine.backends.report import SystemReport
 from lemonade_like.errors import ModelNotFound
+from lemonade_like.models.describe import Description, describe
 from lemonade_like.models.hub import HubPlace
 from lemonade_like.models.management import ModelManager
 from lemonade_like.models.model import Model, ModelEntry, ModelOptions
 from lemonade_like.models.pulling import Pulls
+from lemonade_like.observe.stats import Statistics
 from lemonade_like.pool.loader import LoadOptions
 from lemonade_like.pool.pool import LoadReport
 from lemonade_like.pool.status import ModelStatus
@@ -68,6 +70,10 @@ class FakePool:
         self.report = report
         self.loads: list[tuple[str, LoadOptions | None, bool | None]] = []
         self.unloads: list[str | None] = []
+        self.draining = False
+
+    async def drain(self) -> None:
+        self.draining = True
 
     async def status(self) -> list[ModelStatus]:
         return self.models
@@ -100,6 +106,9 @@ class FakeCatalogue:
 
     def to_pull(self, name: str) -> Model:
         return self.find(name)
+
+    def describe(self, model: Model) -> Description:
+        return describe(model, model.path)
 
     def register(self, name: str, entry: ModelEntry) -> Model:
         raise AssertionError(f"{name} was registered")
@@ -152,6 +161,7 @@ def scripted_services(
         system=system or NoSystem(),
         engines=engines or NoEngines(),
         manager=ModelManager(catalogue, Pulls(place), place, in_use=lambda _: False),
+        statistics=Statistics(),
         version="1.2.3",
         started_at=1_700_000_000.5,
     )

@@ -10,7 +10,7 @@ from lemonade_like.errors import BadRequest, ContextLengthExceeded, ModelNotFoun
 from lemonade_like.harmony import tokens
 from lemonade_like.harmony.messages import ChatMessage, FunctionTool, TextPart
 from lemonade_like.turns.request import TurnRequest
-from lemonade_like.turns.size import is_long
+from lemonade_like.turns.size import LONGEST_CONTEXT, is_long
 from tests.support.chats import message
 from tests.support.fake_llama_server import one_by_one, requests_of
 from tests.support.rig import fake_rig
@@ -62,6 +62,30 @@ async def test_the_system_message_says_what_the_request_asks_for(tmp_path: Path,
 
     assert "trained by OpenAI.\nKnowledge cutoff: 2024-06\nCurrent date: 2026-07-01\n" in usual
     assert "<|message|>You are Bo.\nKnowledge cutoff: 2025-01\nCurrent date: 2027-05-06\n" in asked.text
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+async def test_what_is_too_long_for_a_turn_is_too_long_to_be_shown(
+    tmp_path: Path, vocabulary: Path, writer: Writer, loaded: bool
+) -> None:
+    async with fake_rig(tmp_path, vocabulary, one_by_one(writer.frames(_ANSWER))) as rig:
+        if loaded:
+            await rig.ask("Hello")
+        context = rig.pool.loaded()[0].ctx_size if loaded else LONGEST_CONTEXT
+        fits = await rig.turns.render(rig.request("a " * (context - 200)))
+        for text, says in (("a " * context, "The prompt has"), ("a" * 128 * context, "The prompt has at least")):
+            with pytest.raises(ContextLengthExceeded, match=says):
+                await rig.turns.render(rig.request(text))
+
+    assert context - 200 < len(fits.ids) < context
+
+
+async def test_what_tools_say_counts_too(tmp_path: Path, vocabulary: Path) -> None:
+    async with fake_rig(tmp_path, vocabulary) as rig:
+        tool = FunctionTool("f", "x" * 20_000_000)
+        with pytest.raises(ContextLengthExceeded, match="at least"):
+            await rig.turns.render(rig.request(tools=(tool,)))
+        assert (await rig.turns.render(rig.request(tools=(tool,), tool_choice="none"))).ids
 
 
 async def test_a_chat_that_cannot_fit_is_refused_unread(tmp_path: Path, vocabulary: Path) -> None:

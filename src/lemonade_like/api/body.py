@@ -20,6 +20,9 @@ MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 #: Far more than any schema needs, and few enough for whatever walks through it; orjson itself writes 254.
 MAX_DEPTH: Final = 100
 
+#: Far more than any chat has. To check so many takes a tenth of a second, in which nobody else is served.
+MAX_OBJECTS: Final = 20_000
+
 
 class BodyTooLarge(ServerError):
     """The body is larger than the server is willing to hold in memory."""
@@ -33,8 +36,8 @@ async def read_json_object(request: Request, *, limit: int = MAX_BODY_BYTES) -> 
     """Return the JSON object in the body.
 
     Raises:
-        BadRequest: the body is empty, is no JSON (the message says where it goes wrong), is JSON but no object, or is
-            nested more than ``MAX_DEPTH`` levels deep.
+        BadRequest: the body is empty, is no JSON (the message says where it goes wrong), is JSON but no object, is
+            nested more than ``MAX_DEPTH`` levels deep, or has more than ``MAX_OBJECTS`` objects and lists.
         BodyTooLarge: the body has more than ``limit`` bytes.
     """
     body = await _read(request, limit)
@@ -46,11 +49,7 @@ async def read_json_object(request: Request, *, limit: int = MAX_BODY_BYTES) -> 
         raise BadRequest(f"The body is not valid JSON: {error}.", code="invalid_json") from None
     if not isinstance(value, dict):
         raise BadRequest(f"The body must be a JSON object, not {_kind(value)}.", code="invalid_json")
-    if _is_deeper(value, MAX_DEPTH):
-        raise BadRequest(
-            f"The body is nested too deeply: objects and lists may stand in each other {MAX_DEPTH} levels deep.",
-            code="invalid_json",
-        )
+    _check_shape(value)
     return value
 
 
@@ -72,9 +71,9 @@ def _too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"The body has more than {limit:,} bytes, which is as much as this server takes.")
 
 
-def _is_deeper(value: Any, levels: int) -> bool:
-    layer = [value]
-    for _ in range(levels):
+def _check_shape(value: Any) -> None:
+    layer, objects = [value], 1
+    for _ in range(MAX_DEPTH):
         layer = [
             child
             for node in layer
@@ -82,8 +81,18 @@ def _is_deeper(value: Any, levels: int) -> bool:
             if type(child) is dict or type(child) is list
         ]
         if not layer:
-            return False
-    return True
+            return
+        objects += len(layer)
+        if objects > MAX_OBJECTS:
+            raise BadRequest(
+                f"The body has too many parts: it may have {MAX_OBJECTS:,} objects and lists. "
+                "Send fewer messages, parts of messages, tool calls or tools.",
+                code="request_too_large",
+            )
+    raise BadRequest(
+        f"The body is nested too deeply: objects and lists may stand in each other {MAX_DEPTH} levels deep.",
+        code="invalid_json",
+    )
 
 
 def _kind(value: object) -> str:

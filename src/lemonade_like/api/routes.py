@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import APIRoute
 
-from lemonade_like.api.lemonade import backends, delete, health, load, pull, system_info, variants
+from lemonade_like.api.lemonade import backends, delete, health, load, pull, register, stats, system_info, variants
 from lemonade_like.api.openai import chat, models, render
 from lemonade_like.api.services import services
 
@@ -27,6 +27,8 @@ _FAMILIES: Final = (
     system_info.router,
     backends.router,
     load.router,
+    register.router,
+    stats.router,
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     from lemonade_like.engine.backends.manager import InstallStep
     from lemonade_like.engine.backends.report import SystemReport
+    from lemonade_like.models.describe import Description
     from lemonade_like.models.management import ModelManager
-    from lemonade_like.models.model import Model, ModelOptions
+    from lemonade_like.models.model import Model, ModelEntry, ModelOptions
     from lemonade_like.pool.loader import LoadOptions
     from lemonade_like.pool.pool import LoadReport
     from lemonade_like.pool.status import ModelStatus
@@ -35,6 +36,13 @@ class TurnRunner(Protocol):
 
 class ModelPool(Protocol):
     """Knows which engines run, and starts and stops them."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether new turns are refused, because the server is to stop."""
+
+    async def drain(self) -> None:
+        """Refuse new turns from now on; return when none runs any more."""
 
     async def status(self) -> list[ModelStatus]:
         """Return what is known of all models that are wanted, loaded, or have crashed."""
@@ -64,6 +72,9 @@ class EngineInstaller(Protocol):
     async def uninstall(self, backend: str) -> None:
         """Remove an engine. Raises ``ServerError``."""
 
+    async def close(self) -> None:
+        """Stop what is being installed."""
+
 
 class ModelCatalogue(Protocol):
     """Knows what can be served."""
@@ -74,8 +85,24 @@ class ModelCatalogue(Protocol):
     def find(self, name: str) -> Model:
         """Return the model of that name; blocking, reads the disk. Raises ``ModelNotFound``."""
 
+    def describe(self, model: Model) -> Description:
+        """Return all that can be told of the model; blocking, reads its file's header."""
+
+    def register(self, name: str, entry: ModelEntry) -> Model:
+        """Keep a model of the Hub under ``user.NAME``; blocking, writes to the disk.
+
+        Raises ``BadRequest`` for a name that cannot be, ``UserModelsError`` if it cannot be kept.
+        """
+
     def save_options(self, name: str, options: ModelOptions) -> None:
         """Keep options for a model; blocking, writes to the disk. Raises ``ServerError``."""
+
+
+class TurnStatistics(Protocol):
+    """Knows what turns have cost."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the last turn and the totals, as JSON values."""
 
 
 @dataclass
@@ -88,6 +115,7 @@ class Services:
     system: SystemReporter
     engines: EngineInstaller
     manager: ModelManager
+    statistics: TurnStatistics
     version: str
     started_at: float
 

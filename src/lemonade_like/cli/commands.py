@@ -14,8 +14,10 @@ from typing import Annotated, NoReturn
 import typer
 
 from lemonade_like.cli.models import list_models
+from lemonade_like.cli.register import forget_model, register_model
 from lemonade_like.configuration import load_settings, sample_config
 from lemonade_like.errors import ServerError
+from lemonade_like.models.model import LABELS
 from lemonade_like.settings import Settings, SettingsError, allowed_values, flag
 
 _PROGRAM = "lemonade-like"
@@ -115,9 +117,58 @@ def serve(
 
 
 @app.command()
-def models(config: ConfigFile = None) -> None:
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    config: ConfigFile = None,
+) -> None:
     """List the models that are known, and which of them are on this machine."""
-    list_models(load_settings({"config": config}))
+    list_models(load_settings({"config": config}), as_json=as_json)
+
+
+@app.command()
+def register(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The model's name will be user.NAME.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT|FILE", help="org/repo:QUANT of the Hugging Face Hub, or the path of a .gguf file."
+        ),
+    ],
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL", help=f"What the model is good for ({', '.join(LABELS)}); may be given more than once."
+        ),
+    ] = None,
+    mmproj: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Vision projector: a file of the same repository, org/repo:file.gguf, or a path.",
+            show_default=False,
+        ),
+    ] = None,
+    ctx_size: Annotated[
+        int | None, typer.Option(metavar="TOKENS", help="Context of each request.", show_default=False)
+    ] = None,
+    llamacpp_args: Annotated[
+        str | None, typer.Option(metavar="ARGS", help="More arguments for llama-server.", show_default=False)
+    ] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Give a model of the Hub, or a GGUF file, a name of your own. A server that runs knows it at once."""
+    settings = load_settings({"config": config})
+    options = {"ctx_size": ctx_size, "llamacpp_args": llamacpp_args}
+    register_model(name, what, settings, labels=label or [], mmproj=mmproj, options=options)
+
+
+@app.command()
+def forget(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name that you registered.")],
+    config: ConfigFile = None,
+) -> None:
+    """Take a name back that you registered. The model's files stay."""
+    forget_model(name, load_settings({"config": config}))
 
 
 @app.command()
@@ -310,7 +361,11 @@ def render(
     ] = None,
     date: Annotated[
         str | None,
-        typer.Option(metavar="YYYY-MM-DD", help="The current date. [default: today]", show_default=False),
+        typer.Option(
+            metavar="YYYY-MM-DD",
+            help="The current date, where the request names none. [default: as the server is set, or today]",
+            show_default=False,
+        ),
     ] = None,
     config: ConfigFile = None,
 ) -> None:

@@ -25,6 +25,7 @@ from lemonade_like.harmony.renderer import Renderer
 from lemonade_like.library import BundledEncoding
 from lemonade_like.models.bundled import BUNDLED_MODEL
 from lemonade_like.settings import SettingsError
+from lemonade_like.turns.constraint import told_format
 from lemonade_like.turns.harmony_turn import plan, render
 from lemonade_like.turns.presets import with_preset
 
@@ -62,14 +63,15 @@ def render_request(
         raise SettingsError(
             f"{reasoning_level!r} is no value for --reasoning-level.\nIt must be one of {', '.join(EFFORTS)}."
         )
-    current_date = _date(day)
-    body = _body(source)
-    if day is None and isinstance(body.get("current_date"), str):
-        current_date = body["current_date"]
-    request = with_preset(turn_request(validated(ChatCompletionRequest, body)))
-    if reasoning_level is not None:
-        request = replace(request, reasoning_effort=reasoning_level)
-    chosen = plan(request, default_effort=settings.reasoning_level, current_date=current_date)
+    today = _date(day or settings.current_date)
+    request = with_preset(turn_request(validated(ChatCompletionRequest, _body(source))))
+    request = replace(
+        request,
+        reasoning_effort=reasoning_level or request.reasoning_effort,
+        model_identity=request.model_identity or settings.model_identity,
+        knowledge_cutoff=request.knowledge_cutoff or settings.knowledge_cutoff,
+    )
+    chosen = plan(request, default_effort=settings.reasoning_level, current_date=request.current_date or today)
     encoder = BundledEncoding(settings.cache_dir)
     renderer = Renderer(encoder)
     if training:
@@ -123,7 +125,13 @@ def _body(source: str) -> dict[str, Any]:
 def _training_ids(request: TurnRequest, chosen: Plan, renderer: Renderer, *, keep_analysis: bool) -> list[int]:
     tools = request.tools if chosen.tools else ()
     try:
-        messages = training_messages(request.messages, chosen.system, tools, keep_analysis=keep_analysis)
+        messages = training_messages(
+            request.messages,
+            chosen.system,
+            tools,
+            keep_analysis=keep_analysis,
+            response_format=told_format(request.response_format),
+        )
     except ConversationError as error:
         raise BadRequest(str(error), param=error.param) from error
     return renderer.render_messages(messages)

@@ -1,7 +1,10 @@
-"""``lemonade-like serve``: takes the port, runs the app under uvicorn, and stops cleanly."""
+"""``lemonade-like serve``: takes the port, runs the app under uvicorn, and stops in order."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
 import signal
 import sys
 from functools import partial
@@ -19,13 +22,17 @@ from lemonade_like.observe.logging import setup_logging
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
+    from types import FrameType
 
+    from lemonade_like.api.services import Services
     from lemonade_like.engine.find import FoundEngine
     from lemonade_like.settings import Settings
 
-_SHUTDOWN_GRACE = 5
-"""Seconds that running answers have to finish after a stop signal. Docker kills after ten, and engines need some."""
+_logger = logging.getLogger(__name__)
+
+_LAST_WORDS_SECONDS = 1
+"""For connections to be told why they end, once nothing more is waited for."""
 
 
 def run_server(settings: Settings) -> None:
@@ -35,19 +42,27 @@ def run_server(settings: Settings) -> None:
     _exit_cleanly_on_signals()
     engine = find_engine(settings.llama_server, settings.backend, installed_dir=settings.backends_dir)
     registry = Registry.from_settings(settings)
+    # What the banner names is what is used.
+    app = create_app(settings, partial(open_services, registry=registry, engine=engine))
     with listen(settings.host, settings.port) as sockets:
         config = uvicorn.Config(
-            # What the banner names is what is used.
-            create_app(settings, partial(open_services, registry=registry, engine=engine)),
+            app,
             # Our own log lines have the request's id, its time and what it cost.
             log_config=None,
             access_log=False,
             server_header=False,
             # No route speaks WebSocket, and its library costs memory.
             ws="none",
-            timeout_graceful_shutdown=_SHUTDOWN_GRACE,
+            timeout_graceful_shutdown=_LAST_WORDS_SECONDS,
         )
-        _Server(config, banner(settings, port_of(sockets[0]), registry.chosen, engine)).run(sockets=sockets)
+        ready = banner(settings, port_of(sockets[0]), registry.chosen, engine)
+
+        async def drain() -> None:
+            services: Services = app.state.services
+            # Whoever follows a download or an install would hold up the rest for as long as that takes.
+            await asyncio.gather(services.manager.close(), services.engines.close(), services.pool.drain())
+
+        _Server(config, ready, drain, settings.drain_timeout).run(sockets=sockets)
 
 
 def banner(settings: Settings, port: int, names: Sequence[str], engine: FoundEngine) -> str:
@@ -66,17 +81,45 @@ def banner(settings: Settings, port: int, names: Sequence[str], engine: FoundEng
 
 
 class _Server(uvicorn.Server):
-    """Says so when it is ready."""
+    """Says so when it is ready. Told to stop, it drains first; told again, it does not wait any longer.
 
-    def __init__(self, config: uvicorn.Config, ready: str) -> None:
+    While it drains it still takes connections, so that clients and whoever watches the server learn what it does.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, ready: str, drain: Callable[[], Awaitable[None]], drain_timeout: float
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._drain_all = drain
+        self._drain_timeout = drain_timeout
+        self._told_to_stop = False
+        self._draining: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             typer.echo(self._ready)
             sys.stdout.flush()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Called between any two instructions: the event loop does the work at its next tick.
+        if self._told_to_stop:
+            super().handle_exit(sig, frame)
+        self._told_to_stop = True
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._told_to_stop and self._draining is None:
+            self._draining = asyncio.create_task(self._drain())
+        return await super().on_tick(counter)
+
+    async def _drain(self) -> None:
+        _logger.info(
+            "stopping: running answers have %g s to finish; a second signal ends them at once", self._drain_timeout
+        )
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._drain_all(), self._drain_timeout)
+        self.should_exit = True
 
 
 def _exit_cleanly_on_signals() -> None:

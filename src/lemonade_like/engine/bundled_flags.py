@@ -95,6 +95,7 @@ OPTIONS: Final = (
     Option("cache_idle_slots", on=("--cache-idle-slots",), off=("--no-cache-idle-slots",)),
     Option("n_cache_reuse", ("--cache-reuse",), int),
     Option("n_ctx_checkpoints", ("-ctxcp", "--ctx-checkpoints", "--swa-checkpoints"), int),
+    Option("checkpoint_min_step", ("--checkpoint-min-step",), int),
     Option("swa_full", on=("--swa-full",)),
     Option("ctx_shift", on=("--context-shift",), off=("--no-context-shift",)),
     Option("slot_save_path", ("--slot-save-path",), _folder),

@@ -24,7 +24,8 @@ _CONNECTION_ERRORS: Final = (aiohttp.ClientError, OSError, asyncio.TimeoutError)
 #: A token may be minutes away (a long prefill, a full queue), and a watchdog elsewhere knows the difference between
 #: slow and dead. Only the connect is bounded: the engine listens on this machine or not at all.
 _STREAM_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=None)
-_HEALTH_TIMEOUT: Final = aiohttp.ClientTimeout(total=5.0)
+#: How long an answer of /health or /slots is waited for.
+PROBE_SECONDS: Final = 5.0
 _CONTROL_TIMEOUT: Final = aiohttp.ClientTimeout(total=30.0)
 
 #: What the last frame of /completion is asked to carry. By default llama-server adds the whole prompt as text and all
@@ -108,7 +109,7 @@ class EventStreamDecoder:
                             continue
                         return frames, error
                     if type(frame) is not dict:
-                        return frames, ValueError(f"not an object: {event[:80]!r}")
+                        return frames, ValueError("JSON, but not an object")
                     frames.append(frame)
             elif line.startswith(b"error:"):
                 # Older llama-servers name the field after what it holds.
@@ -125,6 +126,9 @@ class EngineClient:
         self._session = session
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._post_headers = {**self._headers, "Content-Type": "application/json"}
+        #: How many streams are open, from the request on; and what has come on all that there ever were, in reads.
+        self.streams = 0
+        self.reads = 0
 
     def stream_completion(self, payload: dict[str, Any]) -> AsyncGenerator[list[Frame], None]:
         """POST /completion and yield, for each network read, all the frames that it completes.
@@ -147,15 +151,16 @@ class EngineClient:
         forced = {"stream": True, "return_progress": True, "stream_options": {"include_usage": True}}
         return self._stream("/v1/chat/completions", {**payload, **forced}, _chat_is_final)
 
-    async def health(self) -> bool:
-        """Return whether the engine answers and is ready. One that is loading, or is not there, is not."""
-        try:
-            async with self._session.get(
-                f"{self.base_url}/health", headers=self._headers, timeout=_HEALTH_TIMEOUT
-            ) as response:
-                return response.status == 200
-        except _CONNECTION_ERRORS:
-            return False
+    async def health(self, patience: float = PROBE_SECONDS) -> bool:
+        """Return whether the engine answers within so many seconds, and is ready. One that is loading, or is not there,
+        is not."""
+        answer = await self._probe("/health", patience)
+        return answer is not None and answer[0] == 200
+
+    async def slots(self, patience: float = PROBE_SECONDS) -> bytes | None:
+        """Return /slots as it is; empty if the engine does not have it, ``None`` if it does not answer in time."""
+        answer = await self._probe("/slots", patience)
+        return answer if answer is None else answer[1] if answer[0] == 200 else b""
 
     async def props(self) -> dict[str, Any]:
         """Return /props: context per slot, number of slots, the chat template, and more."""
@@ -170,6 +175,16 @@ class EngineClient:
         payload = {"content": prompt, "add_special": True, "parse_special": True}
         ids: list[int] = (await self._control("POST", "/tokenize", payload))["tokens"]
         return ids
+
+    async def _probe(self, path: str, patience: float) -> tuple[int, bytes] | None:
+        """Return the status and the body, or ``None`` where no answer comes in time."""
+        try:
+            async with self._session.get(
+                f"{self.base_url}{path}", headers=self._headers, timeout=aiohttp.ClientTimeout(total=patience)
+            ) as response:
+                return response.status, await response.read()
+        except _CONNECTION_ERRORS:
+            return None
 
     async def _control(self, method: str, path: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
         data = None if payload is None else orjson.dumps(payload)
@@ -188,12 +203,18 @@ class EngineClient:
     async def _stream(
         self, path: str, payload: dict[str, Any], is_final: _IsFinal
     ) -> AsyncGenerator[list[Frame], None]:
-        response = await self._post(path, payload)
+        self.streams += 1
+        try:
+            response = await self._post(path, payload)
+        except BaseException:
+            self.streams -= 1
+            raise
         finished = False
         try:
             decoder = EventStreamDecoder()
             read = response.content.readany
             while chunk := await read():
+                self.reads += 1
                 frames, broken = decoder.feed(chunk)
                 for position, frame in enumerate(frames):
                     if "error" in frame:
@@ -214,6 +235,7 @@ class EngineClient:
         finally:
             # A response that was read to its end has already given its connection back; any other is closed with it.
             response.close()
+            self.streams -= 1
 
     async def _post(self, path: str, payload: dict[str, Any]) -> aiohttp.ClientResponse:
         body = orjson.dumps(payload)

@@ -21,6 +21,7 @@ from lemonade_like.engine import guard as guard_script
 from lemonade_like.engine.client import EngineClient, EngineConnectionLost, EngineResponseError
 from lemonade_like.engine.output import EngineOutput, log_file
 from lemonade_like.engine.spec import EngineSpec, child_environment, command_line
+from lemonade_like.engine.vitals import until_hung
 from lemonade_like.errors import EngineFailure
 
 if TYPE_CHECKING:
@@ -75,8 +76,9 @@ class _Child(asyncio.SubprocessProtocol):
 class EngineProcess:
     """A running engine. Made by ``start``; from then on it is ready, until it exits or is stopped.
 
-    It does not restart itself, does not look whether the engine hangs, and does not close the streams of its clients:
-    those are to be closed before ``stop``, or the engine waits for them until its grace is over.
+    One that hangs is killed, so that whoever waits for its exit sees a crash. It does not restart itself, and does not
+    close the streams of its clients: those are to be closed before ``stop``, or the engine waits for them until its
+    grace is over.
     ``pid`` is the engine's own, except where the guard stays as its parent: then it is the guard's.
     """
 
@@ -104,6 +106,8 @@ class EngineProcess:
         self._output = output
         self._exited = asyncio.ensure_future(self._follow())
         self._stopping: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._hung_for: float | None = None
 
     @classmethod
     async def start(
@@ -113,16 +117,18 @@ class EngineProcess:
         log_dir: Path,
         session: aiohttp.ClientSession,
         load_timeout: float | None = None,
+        watchdog_timeout: float | None = None,
         environ: Mapping[str, str] = os.environ,
         guard: Guard = "deathsig" if sys.platform == "linux" else "watch",
     ) -> EngineProcess:
         """Start the engine and return when it answers /health with 200.
 
-        ``load_timeout`` is in seconds; ``None`` waits for ever. Must run on an event loop whose thread lives as long as
-        the server: on Linux the engine is killed when that thread ends. An engine that refuses a model for its chat
-        template is started again with a plain one if ``spec.jinja`` is false. Raises ``EngineFailure`` with the
-        engine's last lines if it exits first, or is not ready in time; ``OSError`` if its log cannot be written. If
-        cancelled, the engine is killed.
+        ``load_timeout`` is in seconds; ``None`` waits for ever. From then on an engine that has work and gives no sign
+        of life for ``watchdog_timeout`` seconds is killed; ``None`` never does. Must run on an event loop whose thread
+        lives as long as the server: on Linux the engine is killed when that thread ends. An engine that refuses a model
+        for its chat template is started again with a plain one if ``spec.jinja`` is false. Raises ``EngineFailure``
+        with the engine's last lines if it exits first, or is not ready in time; ``OSError`` if its log cannot be
+        written. If cancelled, the engine is killed.
         """
         attempts_left = _PORT_ATTEMPTS
         while True:
@@ -139,6 +145,8 @@ class EngineProcess:
                 _logger.warning("the chat template of %s is not usable; it is not needed for Harmony", spec.alias)
                 spec = replace(spec, extra_args=(*spec.extra_args, *_PLAIN_TEMPLATE))
             else:
+                if watchdog_timeout is not None and engine.exit_code() is None:
+                    engine._watching = asyncio.ensure_future(engine._watch(watchdog_timeout))
                 _logger.info("engine for %s is ready after %.2f s (pid %d)", spec.alias, engine.age(), engine.pid)
                 return engine
             finally:
@@ -198,6 +206,8 @@ class EngineProcess:
     def how_it_ended(self) -> str:
         """Return the exit code in words, e.g. ``exited with code 1``, or ``was killed by SIGSEGV``."""
         code = self.exit_code()
+        if self._hung_for is not None:
+            return f"gave no sign of life for {self._hung_for:g} s and was killed"
         if code is None:
             return "is running"
         if code >= 0:
@@ -245,6 +255,20 @@ class EngineProcess:
             else:
                 os.killpg(self.pid, signal.SIGKILL)
 
+    async def _watch(self, timeout: float) -> None:
+        await until_hung(self.client, self.pid, timeout)
+        _logger.error(
+            "engine for %s (pid %d) hangs: it has work, but used no processor time, moved no slot and sent nothing "
+            "for %g s; killing it",
+            *self._name(),
+            timeout,
+        )
+        self._hung_for = timeout
+        if sys.platform == "win32":
+            self._ask_to_end()
+        else:
+            self._kill_all()
+
     async def _follow(self) -> int:
         """Wait for the exit, read the output to its end, and leave nothing of the engine behind; return the code."""
         try:
@@ -252,6 +276,8 @@ class EngineProcess:
             self._kill_all()
             await asyncio.wait({self._child.silent}, timeout=_DRAIN_SECONDS)
         finally:
+            if self._watching is not None:
+                self._watching.cancel()
             self._transport.close()
             self._output.close()
         code = self.exit_code()

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 MAX_SEGMENTS: Final = 4
 #: How many calls may be made at once.
 MAX_PARALLEL_CALLS: Final = 8
-#: The rule for a body that is not constrained.
+#: The rule for a body that is not constrained. A grammar can exclude one token by its id but not several, so this one
+#: excludes them by how they are spelled: to the engine ``<|start|>`` the control token is also text, and here no ``|``
+#: comes after a ``<``, unless it is the ordinary token of that character. No ordinary token has both.
 FREE_TEXT: Final = "text"
 
 Reasoning = Literal["free", "once", "none"]
@@ -30,7 +32,7 @@ preamble ::= <[{tokens.CHANNEL}]> "commentary" <[{tokens.MESSAGE}]> text next
 next ::= {_NEXT}
 channel ::= <[{tokens.CHANNEL}]> "commentary"
 constrain ::= " " <[{tokens.CONSTRAIN}]> "json" <[{tokens.MESSAGE}]>
-text ::= !<[{tokens.END}]>*
+text ::= ( [^<] | "<"+ ( [^<|] | <[{tokens.BAR}]> ) )* "<"*
 """
 _BEFORE: Final[dict[Reasoning, str]] = {
     "free": f"( analysis | preamble ){{0,{MAX_SEGMENTS}}}",

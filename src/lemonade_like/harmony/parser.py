@@ -85,7 +85,7 @@ class Parser:
         if not ids or max(ids) < tokens.FIRST_SPECIAL:
             return self._text(text)
         pieces: list[Piece] = []
-        for part in _segments(ids, text):
+        for part in segments(ids, text):
             pieces += self._text(part) if isinstance(part, str) else self._control(part)
         return pieces
 
@@ -225,7 +225,7 @@ def _message(header: Header, body: str, end: str | None) -> Message:
     return Message(header.role, body, header.channel, header.recipient, header.content_type, end)
 
 
-def _segments(ids: Sequence[int], text: str) -> Iterator[str | int]:
+def segments(ids: Sequence[int], text: str) -> Iterator[str | int]:
     """Yield a frame's text and control tokens in order.
 
     The markers that end a frame are taken off its end, where their place is certain; those before are looked for from

@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 
     from lemonade_like.harmony.encoding import Encoder
 
-#: Reads messages and tools of a client's wire format; those that are read already are left as they are.
-ReadChat = Callable[[Sequence[Any], Sequence[Any]], tuple[Sequence[ChatMessage], Sequence[FunctionTool]]]
+#: What a prompt is built of: the chat, the tools, and the section of the developer message that tells the format.
+Parts = tuple[Sequence[ChatMessage], Sequence[FunctionTool], str]
+#: Reads messages, tools and response format of a client's wire format; those that are read already are left as they
+#: are.
+ReadChat = Callable[[Sequence[Any], Sequence[Any], Any], Parts]
 
 #: Stands for the day on which a prompt is built.
 TODAY: Final = "today"
@@ -60,6 +63,7 @@ class PromptSettings(TypedDict, total=False):
     identity: str
     instructions: str
     tools: Sequence[Any]
+    response_format: Any
 
 
 class PromptBuilder:
@@ -67,7 +71,8 @@ class PromptBuilder:
 
     Args:
         encoder: the o200k_harmony encoding.
-        read: reads messages and tools that are not yet ``ChatMessage`` and ``FunctionTool``.
+        read: reads messages and tools that are not yet ``ChatMessage`` and ``FunctionTool``, and a response format that
+            is not yet text.
         reasoning_level: how much the model is to reason: ``low``, ``medium``, ``high``, another word for one of
             these (``quick``, ``balanced``, ``thorough``, …), or ``none``: the prompt then opens the final channel.
         knowledge_cutoff: as the system message says it, usually ``YYYY-MM``.
@@ -77,6 +82,8 @@ class PromptBuilder:
         instructions: text for the developer message, before what the chat's own leading system and developer
             messages say.
         tools: functions that the model may call.
+        response_format: the form of the answer that the model is told, as the last section of the developer message;
+            nothing here holds it to that form.
         today: the clock.
 
     Safe to share between threads. Messages that were seen before are not encoded again.
@@ -93,6 +100,7 @@ class PromptBuilder:
         identity: str = IDENTITY,
         instructions: str = "",
         tools: Sequence[Any] = (),
+        response_format: Any = None,
         today: Callable[[], date] = date.today,
     ) -> None:
         self._encoder = encoder
@@ -106,6 +114,7 @@ class PromptBuilder:
             "identity": identity,
             "instructions": instructions,
             "tools": tools,
+            "response_format": response_format,
         }
         self._system(self._defaults)  # what is wrong with a setting is said here, not at the first prompt
 
@@ -117,15 +126,15 @@ class PromptBuilder:
 
         Args:
             messages: the chat, oldest first.
-            overrides: ``reasoning_level``, ``knowledge_cutoff``, ``current_date``, ``identity``, ``instructions`` or
-                ``tools``, for this prompt only.
+            overrides: ``reasoning_level``, ``knowledge_cutoff``, ``current_date``, ``identity``, ``instructions``,
+                ``tools`` or ``response_format``, for this prompt only.
 
         Raises:
             ConversationError: the chat or a setting cannot be said in Harmony; ``.param`` says which part.
             TypeError: an override that there is not.
         """
-        chat, system, tools = self._prepare(messages, overrides)
-        conversation = build_conversation(chat, system, tools)
+        (chat, tools, response_format), system = self._prepare(messages, overrides)
+        conversation = build_conversation(chat, system, tools, response_format=response_format)
         prompt = self._renderer.render_for_completion(conversation)
         return BuiltPrompt(prompt.ids, self._encoder.decode(prompt.ids), _messages(conversation), prompt.opening)
 
@@ -145,22 +154,20 @@ class PromptBuilder:
 
         Args and errors are those of :meth:`build`.
         """
-        chat, system, tools = self._prepare(messages, overrides)
-        finished = training_messages(chat, system, tools, keep_analysis=keep_analysis)
+        (chat, tools, response_format), system = self._prepare(messages, overrides)
+        finished = training_messages(chat, system, tools, keep_analysis=keep_analysis, response_format=response_format)
         ids = self._renderer.render_messages(finished)
         return BuiltPrompt(ids, self._encoder.decode(ids), finished)
 
-    def _prepare(
-        self, messages: Sequence[Any], overrides: PromptSettings
-    ) -> tuple[Sequence[ChatMessage], SystemMessage, Sequence[FunctionTool]]:
+    def _prepare(self, messages: Sequence[Any], overrides: PromptSettings) -> tuple[Parts, SystemMessage]:
         unknown = [name for name in overrides if name not in self._defaults]
         if unknown:
             raise TypeError(f"{unknown[0]!r} is no setting of a prompt; there are {', '.join(self._defaults)}.")
         chosen: PromptSettings = {**self._defaults, **overrides}
-        chat, tools = self._read(messages, chosen["tools"] or ())
+        chat, tools, response_format = self._read(messages, chosen["tools"] or (), chosen["response_format"])
         if chosen["instructions"]:
             chat = [ChatMessage("developer", (TextPart(chosen["instructions"]),)), *chat]
-        return chat, self._system(chosen), tools
+        return (chat, tools, response_format), self._system(chosen)
 
     def _system(self, chosen: PromptSettings) -> SystemMessage:
         effort = EFFORTS.get(chosen["reasoning_level"])
@@ -187,14 +194,21 @@ class PromptBuilder:
 
 
 def training_messages(
-    chat: Sequence[ChatMessage], system: SystemMessage, tools: Sequence[FunctionTool], *, keep_analysis: bool
+    chat: Sequence[ChatMessage],
+    system: SystemMessage,
+    tools: Sequence[FunctionTool],
+    *,
+    keep_analysis: bool,
+    response_format: str = "",
 ) -> tuple[Message, ...]:
     """Return the messages of a finished conversation, the last one as the model is to write it, to its end.
 
     Raises:
         ConversationError: the chat cannot be said in Harmony.
     """
-    conversation = build_conversation(chat, system, tools, finished=True, keep_all_reasoning=keep_analysis)
+    conversation = build_conversation(
+        chat, system, tools, finished=True, keep_all_reasoning=keep_analysis, response_format=response_format
+    )
     *before, last = _messages(conversation)
     if last.role == "assistant" and last.channel == "final":
         last = replace(last, end="<|return|>")
@@ -206,8 +220,10 @@ def _messages(conversation: HarmonyConversation) -> tuple[Message, ...]:
     return tuple(message for message in conversation.messages if isinstance(message, Message))
 
 
-def _as_they_are(messages: Sequence[Any], tools: Sequence[Any]) -> tuple[Sequence[ChatMessage], Sequence[FunctionTool]]:
+def _as_they_are(messages: Sequence[Any], tools: Sequence[Any], response_format: Any) -> Parts:
     for one in (*messages, *tools):
         if not isinstance(one, ChatMessage | FunctionTool):
             raise TypeError(f"A chat is made of ChatMessage and FunctionTool here, not of {type(one).__name__}.")
-    return messages, tools
+    if not isinstance(response_format, str | None):
+        raise TypeError(f"A response format is text here, not {type(response_format).__name__}.")
+    return messages, tools, response_format or ""

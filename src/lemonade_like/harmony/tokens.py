@@ -22,6 +22,9 @@ MESSAGE: Final = 200_008
 CALL: Final = 200_012
 END_OF_PROMPT: Final = 200_018
 
+#: The ordinary token of ``|``.
+BAR: Final = 91
+
 #: The tokens that end an assistant's turn. ``<|end|>`` is not one of them: it ends a message, and another follows.
 STOP_IDS: Final = (RETURN, CALL, END_OF_TEXT)
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from lemonade_like.models.names import USER_PREFIX, is_checkpoint
+from lemonade_like.models.names import USER_PREFIX, is_checkpoint, read_checkpoint
 from lemonade_like.settings import Backend
 
 if TYPE_CHECKING:
     from lemonade_like.settings import HarmonyMode
 
 #: What a model is good for. A closed set: clients choose by these words. docs/models.md says what each means.
-Label = Literal["hot", "reasoning", "tool-calling", "vision", "coding", "embeddings", "reranking", "gpt-oss", "custom"]
+Label = Literal["hot", "reasoning", "tool-calling", "vision", "coding", "embeddings", "reranking", "gpt-oss"]
 LABELS: Final[tuple[str, ...]] = get_args(Label)
 
 Source = Literal["built-in", "user", "local", "hub", "bundled"]
@@ -30,6 +30,12 @@ def _splittable(arguments: str) -> str:
 def _checkpoint(text: str) -> str:
     if not is_checkpoint(text):
         raise ValueError("must be org/repo:QUANT or org/repo:file.gguf of the Hugging Face Hub")
+    return text
+
+
+def _projector(text: str) -> str:
+    if not (is_checkpoint(text) and ":" in text) and read_checkpoint(f"org/repo:{text}") is None:
+        raise ValueError("must be the name of a file in the same repository, or org/repo:file.gguf")
     return text
 
 
@@ -60,7 +66,7 @@ class ModelEntry(BaseModel):
     labels: tuple[Label, ...] = Field(
         default=(), description="What the model is good for; `gpt-oss` has it spoken to in Harmony."
     )
-    mmproj: str | None = Field(
+    mmproj: Annotated[str, AfterValidator(_projector)] | None = Field(
         default=None,
         pattern=r"^([\w.-]+/[\w.-]+:)?[\w./-]+$",
         description="Vision projector: the name of its file there, or `org/repo:file.gguf`. Where a model with the "

@@ -107,16 +107,15 @@ def _has(file_or_quant: str, quant: str) -> bool:
 
 
 def _cached_checkpoints(repo: str, folder: Path) -> list[str]:
-    checkpoints: dict[str, None] = {}
+    checkpoints: set[str] = set()
     try:
-        snapshots = sorted((folder / "snapshots").iterdir())
-    except OSError:
+        listings = [_gguf_files(snapshot) for snapshot in (folder / "snapshots").iterdir()]
+    except OSError:  # it has gone meanwhile, or is not ours to read
         return []
-    for snapshot in snapshots:
-        files = _gguf_files(snapshot)
+    for files in listings:
         for shards in whole_models(files):
-            checkpoints[checkpoint_of(repo, shards, files)] = None
-    return list(checkpoints)
+            checkpoints.add(checkpoint_of(repo, shards, files))
+    return sorted(checkpoints)
 
 
 def _gguf_files(folder: Path) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lemonade_like.errors import BadRequest, ModelNotFound, ServerError
 from lemonade_like.models.bundled import BUNDLED_MODEL, bundled_model_file, bundled_model_path
+from lemonade_like.models.describe import Description, describe
 from lemonade_like.models.download import NoSuchFiles
 from lemonade_like.models.model import FileEntry, Model, ModelEntry, ModelOptions, RegistryFile, model_of
 from lemonade_like.models.names import USER_PREFIX, is_path, read_checkpoint, user_name
@@ -152,8 +153,12 @@ class Registry:
 
     def file_of(self, model: Model) -> Path | None:
         """The model's GGUF file if it is on the disk as it is; unpacks nothing."""
-        path = bundled_model_file(self._cache_dir) if model.bundled else self._placed(model).path
+        path = bundled_model_file(self._cache_dir) if model.bundled else model.path
         return path if path is not None and path.is_file() else None
+
+    def describe(self, model: Model) -> Description:
+        """All that can be told of the model, from its file where that is here. Blocking; loads and unpacks nothing."""
+        return describe(model, self.file_of(model))
 
     def require_available(self, model: Model) -> None:
         """Raises what :meth:`locate` would, without unpacking anything."""

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import filelock
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from lemonade_like.errors import ServerError
 from lemonade_like.models.files import written_at_once
 from lemonade_like.models.model import FileEntry, ModelEntry, ModelOptions
+from lemonade_like.models.names import user_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,12 +34,18 @@ class UserModelsError(ServerError):
     default_code = "user_models_unreadable"
 
 
+def _users(name: str) -> str:
+    if user_name(name) != name:
+        raise ValueError(f"{name!r} is no name of a user's model; it must be user.NAME")
+    return name
+
+
 class Saved(BaseModel):
     """All that the file holds. ``models`` are by ``user.NAME``, ``options`` by whatever model's name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    models: dict[str, ModelEntry | FileEntry] = {}
+    models: dict[Annotated[str, AfterValidator(_users)], ModelEntry | FileEntry] = {}
     options: dict[str, ModelOptions] = {}
 
 

@@ -121,6 +121,7 @@ class Loader(Generic[FormatT]):
                 log_dir=self._settings.log_dir,
                 session=self._session,
                 load_timeout=found.load_timeout or None,
+                watchdog_timeout=self._settings.watchdog_timeout or None,
             )
         except EngineFailure as error:
             if found.unreadable:

@@ -198,6 +198,11 @@ class Pool(Generic[FormatT]):
         described = [await self._engines.describe(name) for name in list(self._engines.by_name)]
         return [status for status in described if status.state != "unloaded" or status.crashes]
 
+    @property
+    def draining(self) -> bool:
+        """Whether new turns are refused, because the server is to stop."""
+        return self._draining
+
     async def drain(self) -> None:
         """Take no new turns from now on, send away those that wait for a slot, and return when no turn runs."""
         self._draining = True

@@ -9,7 +9,7 @@ import orjson
 
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.grammar import FREE_TEXT, Skeleton
-from lemonade_like.turns.gbnf.grammar import ANY_OBJECT, JsonGrammar, check_schema, schema_grammar
+from lemonade_like.turns.gbnf.grammar import ANY_OBJECT, MAX_SCHEMA_BYTES, JsonGrammar, check_schema, schema_grammar
 from lemonade_like.turns.gbnf.rules import JSON_RULES, SchemaError
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ async def constraint(request: TurnRequest, opening: Opening, *, reasons: bool) -
         len(callable_tools) < len(request.tools) or any(tool.strict for tool in callable_tools)
     )
     silent = not reasons and opening.channel != "final"
-    budgeted = request.reasoning_budget is not None and opening.channel != "final"
+    # The engine counts anew where reasoning begins again, so a budget needs a shape in which it does not.
+    budgeted = request.reasoning_budget is not None and (reasons or opening.channel != "final")
     if not (required or wanted or restricted or silent or budgeted):
         return None
     _check_opening(request, opening)
@@ -81,12 +82,18 @@ def told_format(wanted: ResponseFormat | None) -> str:
     """Return the section of the developer message that tells the model the format; empty without one.
 
     Source: the "Structured output" section of the Harmony response format guide. Raises ``BadRequest`` for a schema
-    that nests too deeply to be written.
+    that is too large, or nests too deeply to be written.
     """
     if wanted is None:
         return ""
     description = "".join(f"// {line}\n" for line in wanted.description.splitlines())
     schema = _json(wanted.schema, wanted.param)
+    if len(schema) > MAX_SCHEMA_BYTES:
+        raise BadRequest(
+            f"'{wanted.param}' has {len(schema)} characters, but may have {MAX_SCHEMA_BYTES} at most.",
+            param=wanted.param,
+            code="invalid_json_schema",
+        )
     return f"# Response Formats\n\n## {wanted.name}\n\n{description}{schema}"
 
 

@@ -1,8 +1,8 @@
 """The events of a turn: the one vocabulary between a turn and every wire format.
 
-A turn yields, in order: ``Progress`` any number of times, then deltas and ``MessageEnd`` as the model writes, and last
-exactly one ``Finish``; a turn that fails raises a ``ServerError`` instead. A non-streaming answer is the same events
-folded.
+A turn yields, in order: ``Progress`` any number of times, then deltas and ``MessageEnd`` as the model writes (and more
+``Progress`` between them, if the engine dies and is started again), and last exactly one ``Finish``; a turn that fails
+raises a ``ServerError`` instead. A non-streaming answer is the same events folded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 class Progress:
     """Something happens although no token has come yet; keep-alives are made from it.
 
-    ``done`` of ``total`` are prompt tokens while ``stage`` is ``prefill``; otherwise both are 0.
+    While ``stage`` is ``prefill``, ``done`` of ``total`` are prompt tokens. While it is ``queued``, ``done`` is the
+    place in the line, counted from 1. Otherwise both are 0.
     """
 
     stage: Literal["queued", "loading", "prefill"]
@@ -95,13 +96,15 @@ class Usage:
 @dataclass(slots=True)
 class Finish:
     """The turn is over. ``timings`` is the engine's own account (milliseconds and tokens per second); ``recovered``
-    counts, by kind, what was malformed in the model's output and had to be mended, or was kept from the client."""
+    counts, by kind, what was malformed in the model's output and had to be mended, or was kept from the client;
+    ``resumed`` is how many times the engine was lost in the middle of the turn."""
 
     reason: FinishReason
     usage: Usage
     timings: dict[str, Any] = field(default_factory=dict)
     recovered: dict[str, int] = field(default_factory=dict)
     stop_string: str | None = None
+    resumed: int = 0
 
 
 Event = Progress | ReasoningDelta | ContentDelta | ToolCallStart | ToolCallArgumentsDelta | MessageEnd | Finish

@@ -31,3 +31,11 @@ def from_engine(error: EngineResponseError) -> ServerError:
     if error.status in (400, 413, 422) or _BLAMES_THE_REQUEST.search(error.message):
         return BadRequest(f"The engine refused the request: {error.message}")
     return EngineFailure(f"The engine failed: {error.message}")
+
+
+def came_out_differently(model: str) -> EngineFailure:
+    """Return the error for an answer that was begun, lost with its engine, and is another when it is begun again."""
+    return EngineFailure(
+        f"The engine of {model} died in the middle of the turn. The answer was generated again, but came out "
+        "differently from what had been sent already, so it cannot go on from there. Please send the request again."
+    )

@@ -1,12 +1,16 @@
-"""A turn of a GPT-OSS model: rendered to ids, streamed as ids and text, read back as channels."""
+"""A turn of a GPT-OSS model: rendered to ids, streamed as ids and text, read back as channels.
+
+It survives its engine: see ``resumption``.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.conversation import (
@@ -21,19 +25,18 @@ from lemonade_like.harmony.conversation import (
     build_conversation,
 )
 from lemonade_like.harmony.messages import Message, Verbatim
-from lemonade_like.harmony.parser import Parser
-from lemonade_like.turns.assembler import Assembler
-from lemonade_like.turns.call_ids import new_call_id
+from lemonade_like.pool.resident import EngineConnectionLost
 from lemonade_like.turns.constraint import constraint, told_format
-from lemonade_like.turns.events import Event, Finish, FinishReason, Progress, Usage
-from lemonade_like.turns.failures import context_exceeded
-from lemonade_like.turns.logprobs import AnswerLogprobs
+from lemonade_like.turns.events import Event, Progress
+from lemonade_like.turns.failures import came_out_differently, context_exceeded
 from lemonade_like.turns.payload import completion_payload
+from lemonade_like.turns.reader import TurnReader
+from lemonade_like.turns.resumption import Attempt, Differs, next_attempt
 from lemonade_like.turns.size import is_long, refuse_what_cannot_fit
 from lemonade_like.turns.transcript import Recording
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Mapping
     from datetime import date
 
     from lemonade_like.harmony.renderer import Prompt, Renderer
@@ -43,6 +46,9 @@ if TYPE_CHECKING:
     from lemonade_like.turns.request import TurnRequest
 
 _logger = logging.getLogger("lemonade_like.turns")
+
+#: The engine's seeds are 32-bit numbers, of which the last has it draw one.
+_SEEDS: Final = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -135,103 +141,47 @@ async def harmony_turn(
     payload = completion_payload(
         prompt.ids,
         request.sampling,
+        # Of our choice, so that the turn can be generated again.
+        seed=secrets.randbelow(_SEEDS),
         max_tokens=-1 if request.max_tokens is None else request.max_tokens,
         grammar=grammar,
         reasoning_budget=request.reasoning_budget if chosen.reasons else None,
         top_logprobs=request.top_logprobs,
     )
     # What continues a message that the client began is not the whole of it.
-    recording = Recording(renderer.encoder) if chosen.tools and prompt.opening.channel is None else None
+    recording = Recording() if chosen.tools and prompt.opening.channel is None else None
     reader = TurnReader(request, prompt, recording)
-    async with aclosing(lease.engine.stream_completion(payload)) as stream:
-        async for frames in stream:
-            events = reader.read(frames)
-            if events:
-                yield events
-            if reader.done:
-                break
+    attempt = Attempt(payload)
+    while True:
+        try:
+            async with aclosing(lease.engine.stream_completion(attempt.payload)) as stream:
+                async for frames in stream:
+                    if events := reader.read(attempt.new_in(frames)):
+                        yield events
+                    if reader.done:
+                        break
+            break
+        except EngineConnectionLost as error:
+            lost = error
+        except Differs:
+            raise came_out_differently(lease.model.name) from None
+        following = next_attempt(payload, reader.transcript, renderer.encoder, context_length=lease.context_length)
+        if isinstance(following, Attempt):
+            _logger.info(
+                "%s lost its engine after %d tokens of a turn, which %s",
+                lease.model.name,
+                reader.transcript.predicted,
+                "goes on from there" if following.replay is None else "is generated again",
+            )
+            yield [Progress("loading")]
+            await lease.recover(lost)
+            reader.resume(goes_on=following.replay is None)
+            attempt = following
+        else:
+            reader.resume(goes_on=True)
+            reader.read([following])
+            break
     last = reader.finish()
-    if recording is not None and (turn := recording.remembered(day)):
+    if recording is not None and (turn := recording.remembered(reader.transcript, renderer.encoder, day)):
         memory.remember(request.owner, lease.model.name, turn)
     yield last
-
-
-class TurnReader:
-    """Frames of ``/completion`` to events. Keeps the turn's counts; a ``recording`` is told all of it."""
-
-    def __init__(self, request: TurnRequest, prompt: Prompt, recording: Recording | None = None) -> None:
-        self._recording = recording
-        self._parser = Parser(prompt.opening)
-        self._assembler = Assembler(
-            new_call_id=new_call_id,
-            opening=prompt.opening,
-            declared=frozenset(tool.name for tool in request.tools),
-            calls_allowed=request.tool_choice != "none",
-            parallel_calls=request.parallel_tool_calls,
-            stop=request.stop,
-        )
-        self._usage = Usage(prompt_tokens=len(prompt.ids))
-        self._final: dict[str, Any] = {}
-        self._logprobs = None if request.top_logprobs is None else AnswerLogprobs(request.top_logprobs)
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing more is wanted, although the model would go on."""
-        return self._assembler.done
-
-    def read(self, frames: Iterable[dict[str, Any]]) -> list[Event]:
-        """Return the events that these frames make."""
-        events: list[Event] = []
-        parser, assembler, usage = self._parser, self._assembler, self._usage
-        logprobs, recording = self._logprobs, self._recording
-        for frame in frames:
-            progress = frame.get("prompt_progress")
-            if progress is not None:
-                # Its "tokens" are no tokens of the answer.
-                usage.cached_tokens = progress.get("cache", 0)
-                events.append(Progress("prefill", progress.get("processed", 0), progress.get("total", 0)))
-                continue
-            ids, text = frame.get("tokens", ()), frame.get("content", "")
-            predicted = frame.get("tokens_predicted", usage.completion_tokens)
-            was_reasoning, was_answering = assembler.reasoning, assembler.answering
-            before = len(events)
-            if not parser.feed_body(ids, text):
-                events += assembler.add(parser.feed(ids, text))
-            elif text:
-                assembler.add_body(text, events)
-            if logprobs is not None:
-                if was_answering and assembler.answering:
-                    logprobs.written(frame.get("completion_probabilities", ()), text)
-                logprobs.attach(events[before:])
-            if recording is not None:
-                recording.add(ids, text, predicted, events[before:])
-            if was_reasoning and assembler.reasoning:
-                # Ids may be missing from the stream, but the count is not: it says how many they were.
-                usage.reasoning_tokens += predicted - usage.completion_tokens
-            usage.completion_tokens = predicted
-            if frame.get("stop"):
-                self._final = frame
-            if assembler.done:
-                break
-        return events
-
-    def finish(self) -> list[Event]:
-        """Return the last events, ``Finish`` among them."""
-        events = self._assembler.add(self._parser.finish())
-        events += self._assembler.finish()
-        if self._logprobs is not None:
-            self._logprobs.attach(events)
-        timings = self._final.get("timings", {})
-        self._usage.cached_tokens = timings.get("cache_n", self._usage.cached_tokens)
-        recovered = dict(self._parser.recovered + self._assembler.hidden)
-        if recovered:
-            _logger.debug("malformed output was mended: %s", recovered)
-            if self._recording is not None:
-                self._recording.spoil()
-        events.append(Finish(self._reason(), self._usage, timings, recovered, self._assembler.stop_string))
-        return events
-
-    def _reason(self) -> FinishReason:
-        if self._final.get("stop_type") == "limit" and not self._assembler.done:
-            return "length"
-        return "tool_calls" if self._assembler.calls else "stop"

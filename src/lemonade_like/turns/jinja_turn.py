@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from lemonade_like.pool.resident import EngineConnectionLost
 from lemonade_like.turns.call_ids import new_call_id
 from lemonade_like.turns.constraint import check_format
 from lemonade_like.turns.events import (
@@ -31,24 +32,41 @@ if TYPE_CHECKING:
 
 
 async def jinja_turn(request: TurnRequest, lease: Lease[HarmonyFormat]) -> AsyncGenerator[list[Event], None]:
-    """Run the turn; yields the events of each network read, and ``Finish`` last."""
+    """Run the turn; yields the events of each network read, and ``Finish`` last.
+
+    If its engine dies before anything was sent, the turn begins again. What has been sent cannot be gone on from: what
+    the engine made of the model's output does not tell what that was. Then this raises ``EngineConnectionLost``.
+    """
     await check_format(request.response_format)
-    reader = ChatReader(request)
-    async with aclosing(lease.engine.stream_chat(chat_payload(request))) as stream:
-        async for frames in stream:
-            events = reader.read(frames)
-            if events:
-                yield events
-            if reader.done:
-                break
+    payload = chat_payload(request)
+    resumed, sent = 0, False
+    while True:
+        reader = ChatReader(request, resumed)
+        try:
+            async with aclosing(lease.engine.stream_chat(payload)) as stream:
+                async for frames in stream:
+                    if events := reader.read(frames):
+                        sent = sent or not isinstance(events[-1], Progress)
+                        yield events
+                    if reader.done:
+                        break
+            break
+        except EngineConnectionLost as error:
+            if sent:
+                raise
+            lost = error
+        yield [Progress("loading")]
+        await lease.recover(lost)
+        resumed += 1
     yield reader.finish()
 
 
 class ChatReader:
     """Chunks of llama-server's ``/v1/chat/completions`` to events."""
 
-    def __init__(self, request: TurnRequest) -> None:
+    def __init__(self, request: TurnRequest, resumed: int = 0) -> None:
         self.done = False
+        self._resumed = resumed
         self._stop = StopMatcher(request.stop)
         self._calls: set[int] = set()
         self._usage = Usage()
@@ -87,7 +105,7 @@ class ChatReader:
         reason = "stop" if self.done else self._reason
         if self._calls and reason == "stop":
             reason = "tool_calls"
-        events.append(Finish(reason, self._usage, self._timings, stop_string=self._stop.matched))
+        events.append(Finish(reason, self._usage, self._timings, stop_string=self._stop.matched, resumed=self._resumed))
         return events
 
     def _choice(self, choice: dict[str, Any], events: list[Event]) -> None:

@@ -28,6 +28,7 @@ def completion_payload(
     prompt: list[int],
     sampling: Sampling,
     *,
+    seed: int,
     max_tokens: int,
     grammar: str | None = None,
     reasoning_budget: int | None = None,
@@ -35,6 +36,7 @@ def completion_payload(
 ) -> dict[str, Any]:
     """Return the body of POST /completion for a prompt of token ids; ``max_tokens`` of -1 is up to the context.
 
+    ``seed`` is for requests that have none of their own.
     ``reasoning_budget`` is in tokens for each block of reasoning: with it, ``grammar`` must allow but one.
     """
     payload: dict[str, Any] = {
@@ -42,6 +44,7 @@ def completion_payload(
         "n_predict": max_tokens,
         "cache_prompt": True,
         "message_delimiters": _DELIMITERS,
+        "seed": seed,
         **GPT_OSS_SAMPLING,
         **_sampling(sampling),
     }

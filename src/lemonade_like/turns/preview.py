@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lemonade_like.harmony import tokens
+from lemonade_like.turns.failures import context_exceeded
 from lemonade_like.turns.harmony_turn import plan, render
 from lemonade_like.turns.payload import chat_payload
+from lemonade_like.turns.size import refuse_what_cannot_fit
 
 if TYPE_CHECKING:
     from datetime import date
@@ -37,14 +39,22 @@ async def harmony_preview(
     *,
     memory: ReasoningMemory,
     model_name: str,
+    context_length: int,
     default_effort: Effort,
     today: date,
 ) -> RenderedPrompt:
-    """Render as a turn does, with what is remembered of this client's tool calls."""
+    """Render as a turn does, with what is remembered of this client's tool calls.
+
+    Raises:
+        BadRequest: as for the turn, also for a prompt that leaves no room for an answer.
+    """
+    refuse_what_cannot_fit(request, context_length)
     recalled = memory.recall(request.owner, model_name, request.messages)
     day = request.current_date or next((turn.current_date for turn in recalled.values()), today.isoformat())
     chosen = plan(request, default_effort=default_effort, current_date=day)
     prompt = await render(request, chosen, renderer, recalled)
+    if len(prompt.ids) >= context_length:
+        raise context_exceeded(len(prompt.ids), context_length)
     text = await asyncio.to_thread(renderer.encoder.decode, prompt.ids)
     return RenderedPrompt(text, prompt.ids, True, tokens.STOP_IDS)
 

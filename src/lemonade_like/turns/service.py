@@ -15,7 +15,8 @@ from lemonade_like.turns.jinja_turn import jinja_turn
 from lemonade_like.turns.memory import ReasoningMemory
 from lemonade_like.turns.presets import with_preset
 from lemonade_like.turns.preview import RenderedPrompt, harmony_preview, jinja_preview
-from lemonade_like.turns.visibility import ReasoningView
+from lemonade_like.turns.size import LONGEST_CONTEXT
+from lemonade_like.turns.visibility import ReasoningView, untagged
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -58,13 +59,14 @@ class Turns:
         ``aclose()``, or cancelling the task that iterates, ends the turn on the engine at once.
 
         Raises:
-            BadRequest, ModelNotFound, EngineFailure: before the first event or between two.
+            ModelNotFound, QueueFull, EngineUnavailable: before the first event.
+            BadRequest, EngineFailure: before the first event or between two.
         """
         request = self._with_defaults(request)
-        view = ReasoningView(request.reasoning_format or self._options.reasoning_format)
+        view = ReasoningView(self._format(request))
         async with self._pool.ticket(request.model, request.client or request.owner) as ticket:
             async for waiting in ticket.waiting():
-                yield [Progress(waiting.stage)]
+                yield [Progress(waiting.stage, waiting.place if waiting.stage == "queued" else 0)]
             lease = ticket.lease
             try:
                 async with aclosing(self._turn(request, lease)) as events:
@@ -88,24 +90,33 @@ class Turns:
         request = self._with_defaults(request)
         name, prompt_format = await self._pool.prompt_format(request.model)
         if prompt_format is not None:
+            loaded = (model.ctx_size for model in self._pool.loaded() if model.name == name)
             return await harmony_preview(
                 request,
                 prompt_format.renderer,
-                memory=self._memory,
+                # What is kept from the client is not to be seen in the next prompt either.
+                memory=self._memory if self._format(request) != "hidden" else ReasoningMemory(0),
                 model_name=name,
+                context_length=next(loaded, LONGEST_CONTEXT),
                 default_effort=self._options.default_effort,
                 today=self._options.today(),
             )
         async with self._pool.lease(request.model, request.client or request.owner) as lease:
-            try:
-                return await jinja_preview(request, lease)
-            except EngineResponseError as error:
-                raise from_engine(error) from error
-            except EngineConnectionLost as error:
-                await lease.lost()
-                raise lease.explain(error) from error
+            while True:
+                try:
+                    return await jinja_preview(request, lease)
+                except EngineResponseError as error:
+                    raise from_engine(error) from error
+                except EngineConnectionLost as error:
+                    lost = error
+                await lease.recover(lost)
+
+    def _format(self, request: TurnRequest) -> ReasoningFormat:
+        return request.reasoning_format or self._options.reasoning_format
 
     def _with_defaults(self, request: TurnRequest) -> TurnRequest:
+        if self._format(request) == "inline":
+            request = replace(request, messages=untagged(request.messages))
         return replace(
             with_preset(request),
             model_identity=request.model_identity or self._options.model_identity,

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _LONG_TEXT: Final = 20_000
 _MANY_MESSAGES: Final = 200
 _MANY_SCHEMA_PARTS: Final = 1_000
+#: The longest context that GPT-OSS has: what holds for a model that is not loaded.
+LONGEST_CONTEXT: Final = 131_072
 #: The longest token of the vocabulary: so many blanks, or dashes, or the like.
 LONGEST_TOKEN: Final = 128
 #: A message has at least a start, a role, a mark before its body and an end.
@@ -32,7 +34,8 @@ def is_long(request: TurnRequest) -> bool:
 
 def refuse_what_cannot_fit(request: TurnRequest, context_length: int) -> None:
     """Raise ``ContextLengthExceeded`` for a chat that is too long however it is encoded, before time is spent on it."""
-    least = _characters(request) // LONGEST_TOKEN
+    told = sum(len(tool.description) for tool in request.tools) if request.tool_choice != "none" else 0
+    least = (_characters(request) + told) // LONGEST_TOKEN
     least += _FRAME * sum(message.role in ("user", "tool") for message in request.messages)
     if least >= context_length:
         raise context_exceeded(least, context_length, at_least=True)

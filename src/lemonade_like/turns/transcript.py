@@ -1,4 +1,4 @@
-"""What a turn was made of: its exact ids, although the stream leaves some out, and what the client saw of it."""
+"""What a turn has been made of so far: its exact ids, although the stream leaves some out, and its text."""
 
 from __future__ import annotations
 
@@ -7,33 +7,91 @@ from typing import TYPE_CHECKING
 
 from lemonade_like.harmony import tokens
 from lemonade_like.harmony.messages import ToolCall
+from lemonade_like.harmony.parser import segments
 from lemonade_like.turns.events import ContentDelta, Event, ToolCallArgumentsDelta, ToolCallStart
 from lemonade_like.turns.memory import Remembered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from lemonade_like.harmony.encoding import Encoder
 
 
-class Recording:
-    """Follows a turn frame by frame.
+class Transcript:
+    """Every frame of a turn's output. Writing one down is the hot path; reading is for crashes and tool loops.
 
-    llama-server sends no frame for a token that ends within a character, so its id is lost; but the next frame carries
-    the text of both, and the count of tokens jumps. If that text, encoded anew, has just that many ids and the same
-    last one, those were they. Otherwise the recording is spoilt: there is nothing exact to remember.
+    ``predicted`` is how many tokens the engine has generated up to the last frame, those included that it did not send.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
-        self._ids: array[int] | None = array("I")
+    def __init__(self) -> None:
+        self.predicted = 0
+        # By frame. One that does not carry just one id is told in full in ``_odd``: its ids, and how many are missing.
+        self._ids = array("I")
+        self._texts: list[str] = []
+        self._odd: dict[int, tuple[Sequence[int], int]] = {}
+
+    @property
+    def ended(self) -> bool:
+        """Whether the model has ended its turn, whether or not the engine has said so."""
+        ids, _ = self._odd.get(len(self._texts) - 1, (self._ids[-1:], 0))
+        return bool(ids) and ids[-1] in tokens.STOP_IDS
+
+    def add(self, ids: Sequence[int], text: str, predicted: int) -> None:
+        """Take a frame: its ids, its text, and how many tokens were generated up to its end."""
+        if len(ids) == 1 and predicted - self.predicted == 1:
+            self._ids.append(ids[0])
+        elif ids or text or predicted != self.predicted:
+            self._odd[len(self._texts)] = (ids, predicted - self.predicted - len(ids))
+            self._ids.append(0)
+        else:
+            return
+        self._texts.append(text)
+        self.predicted = predicted
+
+    def become(self, other: Transcript) -> None:
+        """Take the place of another, which is not to be written to any more."""
+        self.predicted = other.predicted
+        self._ids, self._texts, self._odd = other._ids, other._texts, other._odd
+
+    def ids(self, encoder: Encoder) -> array[int] | None:
+        """Return the ids of all that was generated, or ``None`` where they are not certain.
+
+        llama-server sends no frame for a token that ends within a character, so its id is lost; but the next frame
+        carries the text of both, and the count of tokens jumps. If that text, encoded anew, has just that many ids and
+        the same last ones, those were they.
+        """
+        if not self._odd:
+            return self._ids
+        exact = array("I")
+        done = 0
+        for place, (ids, missing) in self._odd.items():
+            exact += self._ids[done:place]
+            done = place + 1
+            found = list(ids) if missing == 0 else encoder.encode(self._texts[place]) if missing > 0 else []
+            if len(found) != missing + len(ids) or found[missing:] != list(ids):
+                return None
+            exact.extend(found)
+        return exact + self._ids[done:]
+
+    def parts(self) -> Iterator[str | int]:
+        """Yield all that was generated as text and control tokens, in order; how it was cut into frames is no matter
+        but for where the text is cut."""
+        for place, text in enumerate(self._texts):
+            ids, _ = self._odd.get(place) or (self._ids[place : place + 1], 0)
+            yield from segments(ids, text)
+
+
+class Recording:
+    """What the client saw of a turn with tools, to be remembered if it ends in calls."""
+
+    def __init__(self) -> None:
+        self._spoilt = False
         self._content: list[str] = []
         self._starts: list[ToolCallStart] = []
         self._arguments: list[list[str]] = []
 
-    def add(self, ids: Sequence[int], text: str, predicted: int, events: Iterable[Event]) -> None:
-        """Take a frame: its ids, its text, how many tokens were generated up to its end, and what was made of it."""
-        self._add_ids(ids, text, predicted)
+    def add(self, events: Iterable[Event]) -> None:
+        """Take what was made of a frame."""
         for event in events:
             if isinstance(event, ContentDelta):
                 self._content.append(event.text)
@@ -45,27 +103,17 @@ class Recording:
 
     def spoil(self) -> None:
         """Give up: what was generated is not to be shown to the model again."""
-        self._ids = None
+        self._spoilt = True
 
-    def remembered(self, current_date: str) -> Remembered | None:
+    def remembered(self, transcript: Transcript, encoder: Encoder, current_date: str) -> Remembered | None:
         """Return the turn if it ended in calls, was ended by the model, and its ids are certain."""
-        if not self._ids or not self._starts or self._ids[-1] not in (tokens.CALL, tokens.END):
+        if self._spoilt or not self._starts:
+            return None
+        ids = transcript.ids(encoder)
+        if not ids or ids[-1] not in (tokens.CALL, tokens.END):
             return None
         calls = tuple(
             ToolCall(start.id, start.name, "".join(pieces))
             for start, pieces in zip(self._starts, self._arguments, strict=True)
         )
-        return Remembered(self._ids, "".join(self._content), calls, current_date)
-
-    def _add_ids(self, ids: Sequence[int], text: str, predicted: int) -> None:
-        if self._ids is None:
-            return
-        missing = predicted - len(self._ids) - len(ids)
-        if missing == 0:
-            self._ids.extend(ids)
-            return
-        found = self._encoder.encode(text) if missing > 0 else []
-        if len(found) == missing + len(ids) and found[-len(ids) :] == list(ids):
-            self._ids.extend(found)
-        else:
-            self._ids = None
+        return Remembered(ids, "".join(self._content), calls, current_date)

@@ -28,6 +28,14 @@ async def test_live_answers_everywhere(prefix: str) -> None:
         assert (await client.get(f"{prefix}/live")).json() == {"status": "ok"}
 
 
+async def test_a_server_that_drains_wants_no_requests() -> None:
+    pool = FakePool(READY)
+    await pool.drain()
+    async with client_of(scripted_app(scripted_services(pool=pool))) as client:
+        answer = await client.get("/health")
+    assert (answer.status_code, answer.json()["status"]) == (503, "draining")
+
+
 @pytest.mark.parametrize("prefix", ["", "/v1", "/api/v1"])
 async def test_health_tells_what_runs_and_what_is_waited_for(prefix: str) -> None:
     services = scripted_services(pool=FakePool(READY, LOADING))

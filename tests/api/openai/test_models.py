@@ -23,8 +23,29 @@ async def test_what_can_be_served_now_is_listed(prefix: str) -> None:
         "checkpoint": None,
         "recipe": "llamacpp",
         "labels": ["gpt-oss", "reasoning"],
+        "source": "bundled",
+        "suggested": False,
         "downloaded": True,
+        "size": 0.036,
+        "context_length": None,
+        "quantization": None,
+        "parameters": None,
+        "architecture": None,
+        "recipe_options": {},
     }
+
+
+async def test_all_that_is_known_is_listed_when_asked_for() -> None:
+    async with client_of(scripted_app()) as client:
+        listed = (await client.get("/v1/models", params={"show_all": "true"})).json()
+        refused = await client.get("/v1/models", params={"show_all": "perhaps"})
+    assert [(model["id"], model["downloaded"]) for model in listed["data"]] == [
+        ("tiny", True),
+        ("org/local", True),
+        ("far-away", False),
+    ]
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == "show_all"
 
 
 async def test_a_model_is_described_also_if_its_name_has_a_slash() -> None:

@@ -194,6 +194,7 @@ def test_an_error_in_the_stream_is_an_error_object_and_the_end() -> None:
         (None, b": waiting\n\n"),
         (Progress("loading"), b": loading\n\n"),
         (Progress("queued"), b": queued\n\n"),
+        (Progress("queued", 3), b": queued at place 3\n\n"),
         (Progress("prefill", 1024, 8192), b": prefill 1024/8192\n\n"),
     ],
 )

@@ -23,6 +23,39 @@ NODE = {
     "additionalProperties": False,
 }
 
+REQUIRED = {"required": ["kind"]}
+TOLD_APART: dict[str, list[Any]] = {
+    "types": [{"type": ["string", "null"]}, {"type": "integer"}, {"type": "array", "items": {"type": "null"}}],
+    "values": [{"const": 1}, {"enum": [2, "1"]}, {"const": None}],
+    "types and values": [{"enum": ["a", 1]}, {"type": "object"}],
+    "what a property must be": [
+        {"properties": {"kind": {"const": "a"}}, **REQUIRED},
+        {"properties": {"kind": {"type": "null"}, "b": {"type": "null"}}, **REQUIRED},
+    ],
+    "what one requires and the other never has": [
+        {"type": "object", "properties": {"a": {"type": "null"}}, "required": ["a"]},
+        {"type": "object", "properties": {"b": {"type": "null"}}, "required": ["b"]},
+    ],
+    "what one forbids": [
+        {"type": "object", "properties": {"a": {"type": "null"}}, "required": ["a"], "additionalProperties": True},
+        {"type": "object", "properties": {}, "additionalProperties": False},
+    ],
+    "branches of their own": [{"anyOf": [{"type": "null"}, {"const": 1}]}, {"oneOf": [{"const": 2}, {"const": 3}]}],
+    "what is not possible": [False, {"type": "null"}],
+    "many discriminators": [{"properties": {"kind": {"const": f"k{n}"}}, **REQUIRED} for n in range(100)],
+}
+ALIKE: dict[str, list[Any]] = {
+    "an integer is a number": [{"type": "integer"}, {"type": "number"}],
+    "one and 1.0": [{"const": 1}, {"const": 1.0}],
+    "ranges": [{"type": "integer", "minimum": 1}, {"type": "integer", "maximum": 5}],
+    "an optional discriminator": [{"properties": {"kind": {"const": "a"}}}, {"properties": {"kind": {"const": "b"}}}],
+    "a property that the other may have": [
+        {"type": "object", "properties": {"a": {}}, "required": ["a"], "additionalProperties": True},
+        {"type": "object", "properties": {"b": {}}, "required": ["b"]},
+    ],
+    "anything": [{"type": "null"}, {}],
+    "a loop": [{"$ref": "#"}, {"type": "null"}],
+}
 KINDS: dict[str, Any] = {
     "anything": True,
     "any object": {"type": "object"},
@@ -44,6 +77,20 @@ KINDS: dict[str, Any] = {
     "several types": {"type": ["string", "integer", "null"], "minimum": 3, "minLength": 2},
     "any of": {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "boolean"}}]},
     "one of": {"oneOf": [{"type": "integer"}, {"type": "boolean"}]},
+    **{f"one of, told apart by {how}": {"oneOf": branches} for how, branches in TOLD_APART.items()},
+    "one of, with more beside it": {
+        "type": "object",
+        "properties": {"kind": {"type": "string"}},
+        "required": ["kind"],
+        "oneOf": [{"properties": {"kind": {"const": "a"}}}, {"properties": {"kind": {"enum": ["b", "c"]}}}],
+    },
+    "one of references": {
+        "oneOf": [{"$ref": "#/$defs/cat"}, {"$ref": "#/$defs/dog"}, {"type": "null"}],
+        "$defs": {
+            name: {"type": "object", "properties": {"kind": {"const": name}, "age": {"type": "integer"}}} | REQUIRED
+            for name in ("cat", "dog")
+        },
+    },
     "any of, with more beside it": {
         "type": "object",
         "properties": {"kind": {"type": "string"}},
@@ -178,6 +225,29 @@ def test_what_cannot_be_enforced_is_left_to_the_model_unless_it_must_be(schema: 
     assert schema_grammar(schema, strict=False).root
 
 
+@pytest.mark.parametrize("branches", ALIKE.values(), ids=ALIKE)
+def test_one_of_branches_that_may_both_hold_is_refused_unless_it_may_be_left_to_the_model(branches: list[Any]) -> None:
+    schema = {"properties": {"a": {"oneOf": branches}}}
+    with pytest.raises(SchemaError) as refused:
+        schema_grammar(schema)
+    if "$ref" not in branches[0]:
+        assert (refused.value.path, refused.value.unsupported) == (("properties", "a", "oneOf"), True)
+        assert "0 and 1" in str(refused.value) or "1 and 0" in str(refused.value)
+        assert schema_grammar(schema, strict=False).root
+
+
+@given(st.lists(json_schemas(), min_size=2, max_size=3), st.integers(0, 1000))
+def test_one_of_whatever_branches_is_refused_or_exact(branches: list[Any], seed: int) -> None:
+    schema = {"oneOf": branches}
+    try:
+        written = texts(schema, 5, seed)
+    except SchemaError as error:
+        assert error.unsupported
+        return
+    for text in written:
+        assert_valid(text, schema)
+
+
 def _nested(depth: int) -> Any:
     schema: Any = {}
     for _ in range(depth):
@@ -191,6 +261,7 @@ HOSTILE = {
     "large": {"enum": ["x" * MAX_SCHEMA_BYTES]},
     "many repetitions": {"properties": {str(n): {"type": "string", "maxLength": 99_900 + n} for n in range(99)}},
     "repeated patterns": {"type": "string", "pattern": "^" + "(a{200}b{200})" * 100 + "$"},
+    "many branches of which one": {"oneOf": [{"properties": {"a": {"type": "null"}}} for _ in range(100)]},
     "many branches": {"anyOf": [{"const": n} for n in range(1000)]},
     "branches that multiply": {
         "allOf": [{"$ref": "#/$defs/0"}],

@@ -24,15 +24,19 @@ async def live() -> dict[str, str]:
 
 @router.get("/health", response_model=None, summary="Say that the server takes requests, and what it runs")
 async def health(request: Request) -> Response:
-    """Say ``ok``: a server that shuts down takes no connection. Without the key, where there is one, that is all."""
+    """Say ``ok``, or with 503 ``draining``: then running answers are finished, and no new ones are begun.
+
+    Without the key, where there is one, that is all.
+    """
     rooms = services(request)
-    said: dict[str, Any] = {"status": "ok"}
+    draining = rooms.pool.draining
+    said: dict[str, Any] = {"status": "draining" if draining else "ok"}
     if getattr(request.state, "trusted", True):
         models = await rooms.pool.status()
         said["version"] = rooms.version
         said["models"] = [model_object(model) for model in models]
         said |= _as_lemonade_says_it(models)
-    return Response(orjson.dumps(said), media_type="application/json")
+    return Response(orjson.dumps(said), 503 if draining else 200, media_type="application/json")
 
 
 def model_object(model: ModelStatus) -> dict[str, Any]:

@@ -61,3 +61,5 @@ def _note_usage(request: Request, answer: AnswerFold | ChunkWriter) -> None:
             cached=usage.cached_tokens,
             completion=usage.completion_tokens,
         )
+    if resumed := answer.resumed():
+        note(request.scope, resumed=resumed)

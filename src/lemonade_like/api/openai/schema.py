@@ -6,94 +6,29 @@ ignored, because clients send all kinds.
 
 from __future__ import annotations
 
-import re
-from datetime import date
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
-import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-_FUNCTION_NAME: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,64}")
-_WORD: Final = re.compile(r"\S{1,256}")
-_CONTENT_TYPE: Final = re.compile(r"(?:<\|constrain\|>)?[\w.+/-]{1,64}|<\|constrain\|>")
-_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-
-
-def _function_name(name: str) -> str:
-    if not _FUNCTION_NAME.fullmatch(name):
-        raise PydanticCustomError("name", "must be 1 to 64 letters, digits, '_', '.' or '-'")
-    return name
-
-
-def _word(name: str) -> str:
-    if not _WORD.fullmatch(name):
-        raise PydanticCustomError("name", "must be a name of at most 256 characters without spaces")
-    return name
-
-
-def _content_type(text: str) -> str:
-    if not _CONTENT_TYPE.fullmatch(text):
-        raise PydanticCustomError("content_type", "must be a word such as 'json', or '<|constrain|>' and a word")
-    return text
-
-
-def _date(text: str) -> str:
-    try:
-        if _DAY.fullmatch(text):
-            return date.fromisoformat(text).isoformat()
-    except ValueError:  # there is no 31st of February
-        pass
-    raise PydanticCustomError("date", "must be a date, as in 2026-01-31")
-
-
-def _as_parts(content: Any) -> Any:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}]
-    if content is not None and not isinstance(content, list):
-        raise PydanticCustomError("content", "must be a string or a list of parts")
-    return content
-
-
-def _as_list(value: Any) -> Any:
-    if value is None:
-        return []
-    if isinstance(value, str):
-        return [value]
-    if not isinstance(value, list):
-        raise PydanticCustomError("stop", "must be a string or a list of strings")
-    return value
-
-
-def _as_json_text(arguments: Any) -> Any:
-    """Some clients send a call's arguments as the object itself."""
-    return orjson.dumps(arguments).decode() if isinstance(arguments, dict) else arguments
-
-
-def _without(what: str) -> Any:
-    """Return the type of a field that may only say that it wants nothing."""
-
-    def check(value: Any) -> Any:
-        if value:
-            raise PydanticCustomError("unsupported", "is not supported here: {what}", {"what": what})
-        return value
-
-    return Annotated[Any, AfterValidator(check)]
-
-
-FunctionName = Annotated[str, AfterValidator(_function_name)]
-#: A name in the history is what a model wrote, which no declaration has to have allowed.
-CalledName = Annotated[str, AfterValidator(_word)]
-ContentType = Annotated[str, AfterValidator(_content_type)]
-Date = Annotated[str, AfterValidator(_date)]
-Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
-TokenLimit = Annotated[int, Field(ge=1, le=2**31 - 1)]
-TokenBudget = Annotated[int, Field(ge=0, le=2**31 - 1)]
-#: The engine allocates this many tokens for each slot, so it is bounded by the longest context there is.
-LastTokens = Annotated[int, Field(ge=-1, le=1_048_576)]
-Penalty = Annotated[float, Field(ge=-2, le=2)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Amount = Annotated[float, Field(ge=0, le=1_000_000)]
+from lemonade_like.api.openai.fields import (
+    Amount,
+    CalledName,
+    ContentType,
+    Date,
+    Fraction,
+    FunctionName,
+    Int32,
+    LastTokens,
+    Penalty,
+    TokenBudget,
+    TokenLimit,
+    as_json_text,
+    as_list,
+    as_parts,
+    without,
+    word,
+)
 
 
 class _Wire(BaseModel):
@@ -121,7 +56,7 @@ class FunctionCallIn(_Wire):
     """What was called, and with which arguments: JSON text as the model wrote it, right or wrong."""
 
     name: CalledName
-    arguments: Annotated[str, BeforeValidator(_as_json_text)] = ""
+    arguments: Annotated[str, BeforeValidator(as_json_text)] = ""
 
 
 class ToolCallIn(_Wire):
@@ -140,7 +75,7 @@ class MessageIn(_Wire):
     """
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: Annotated[list[ContentPartIn], BeforeValidator(_as_parts)] | None = Field(
+    content: Annotated[list[ContentPartIn], BeforeValidator(as_parts)] | None = Field(
         default=None, validate_default=True
     )
     name: str | None = Field(default=None, validate_default=True)
@@ -171,7 +106,7 @@ class MessageIn(_Wire):
         role = info.data.get("role")
         if role == "function" and name is None:
             raise PydanticCustomError("name", "is required in a message of role 'function'")
-        return _word(name) if name is not None and role in ("tool", "function") else name
+        return word(name) if name is not None and role in ("tool", "function") else name
 
 
 class FunctionIn(_Wire):
@@ -315,9 +250,13 @@ class SamplersIn(_Wire):
     mirostat_eta: Amount | None = None
     min_keep: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
     samplers: list[str] | None = None
-    logit_bias: dict[Annotated[str, Field(pattern=r"^\d{1,9}$")], Annotated[float, Field(ge=-100, le=100)]] | None = (
-        None
-    )
+    logit_bias: (
+        Annotated[
+            dict[Annotated[str, Field(pattern=r"^\d{1,9}$")], Annotated[float, Field(ge=-100, le=100)]],
+            Field(max_length=10_000),
+        ]
+        | None
+    ) = None
 
 
 class ChatCompletionRequest(SamplersIn):
@@ -330,9 +269,11 @@ class ChatCompletionRequest(SamplersIn):
         description="How the answer begins; the model goes on from there. An assistant message at the end does the "
         "same.",
     )
-    model_identity: str | None = Field(default=None, min_length=1, description="Who the model is told to be.")
+    model_identity: str | None = Field(
+        default=None, min_length=1, max_length=10_000, description="Who the model is told to be."
+    )
     knowledge_cutoff: str | None = Field(
-        default=None, min_length=1, description="Up to when it is told to know things."
+        default=None, min_length=1, max_length=100, description="Up to when it is told to know things."
     )
     current_date: Date | None = Field(default=None, description="The date that it is told, as in 2026-01-31.")
     include: list[Literal["harmony"]] | None = Field(
@@ -348,7 +289,7 @@ class ChatCompletionRequest(SamplersIn):
     presence_penalty: Penalty | None = None
     max_tokens: TokenLimit | None = None
     max_completion_tokens: TokenLimit | None = Field(default=None, description="Wins over max_tokens.")
-    stop: Annotated[list[str], BeforeValidator(_as_list), Field(max_length=16)] = []
+    stop: Annotated[list[str], BeforeValidator(as_list), Field(max_length=16)] = []
     n: int | None = Field(default=None, ge=1, le=16)
     stream: bool | None = None
     stream_options: StreamOptionsIn | None = None
@@ -377,9 +318,9 @@ class ChatCompletionRequest(SamplersIn):
         default=None, description="Whether to give them for the tokens of the visible answer."
     )
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
-    functions: _without("offer the functions as 'tools'") = None  # type: ignore[valid-type]
-    audio: _without("answers are text only") = None  # type: ignore[valid-type]
-    web_search_options: _without("this server does not search the web") = None  # type: ignore[valid-type]
+    functions: without("offer the functions as 'tools'") = None  # type: ignore[valid-type]
+    audio: without("answers are text only") = None  # type: ignore[valid-type]
+    web_search_options: without("this server does not search the web") = None  # type: ignore[valid-type]
 
     @field_validator("top_logprobs")
     @classmethod

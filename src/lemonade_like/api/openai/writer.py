@@ -93,6 +93,10 @@ class ChunkWriter:
         """Return what has been used so far."""
         return _total(choice.finish for choice in self._choices)
 
+    def resumed(self) -> int:
+        """Return how many times an engine was lost in the middle of it."""
+        return sum(choice.finish.resumed for choice in self._choices if choice.finish is not None)
+
 
 class _ChoiceChunks:
     """The chunks of one choice.
@@ -208,6 +212,10 @@ class AnswerFold:
         """Return what has been used so far."""
         return _total(choice.finish for choice in self._choices)
 
+    def resumed(self) -> int:
+        """Return how many times an engine was lost in the middle of it."""
+        return sum(choice.finish.resumed for choice in self._choices if choice.finish is not None)
+
 
 @dataclass
 class _FoldedCall:
@@ -304,6 +312,8 @@ def _comment(progress: Progress | None) -> bytes:
         return b": waiting\n\n"
     if progress.stage == "prefill" and progress.total:
         return b": prefill %d/%d\n\n" % (progress.done, progress.total)
+    if progress.stage == "queued" and progress.done:
+        return b": queued at place %d\n\n" % progress.done
     return b": %b\n\n" % progress.stage.encode()
 
 

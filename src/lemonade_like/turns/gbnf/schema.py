@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lemonade_like.turns.gbnf import numbers
 from lemonade_like.turns.gbnf.combine import CONSTRAINTS, combined, types_of
+from lemonade_like.turns.gbnf.disjoint import Disjoint
 from lemonade_like.turns.gbnf.pattern import FORMATS, string_matching
 from lemonade_like.turns.gbnf.rules import Rules, SchemaError, json_text, literal
 from lemonade_like.turns.gbnf.words import one_literal, other_key
@@ -76,11 +77,25 @@ class Converter:
                 if len(here[several]) > _MAX_OPEN:
                     raise SchemaError(f"has more than {_MAX_OPEN} branches", (*path, several))
                 rest = {key: value for key, value in here.items() if key != several}
+                if several == "oneOf" and self._strict:
+                    self._check_one_of(rest, here[several], (*path, several))
                 return self._any_of(rest, here[several], (*path, several), depth)
         self._refuse(here, ("not", "if", "then", "else", "$dynamicRef", "$recursiveRef"), path)
         if "const" in here or "enum" in here:
             return self._one_of([here["const"]] if "const" in here else here["enum"], here, path)
         return _either(self._of_type(kind, here, path, depth) for kind in types_of(here))
+
+    def _check_one_of(self, rest: dict[str, Any], options: list[Any], path: Path) -> None:
+        """A grammar can say "any of": that is "one of" only where no two can hold at once."""
+        both = Disjoint(self._resolve).overlapping([{"allOf": [rest, option]} for option in options])
+        if both is not None:
+            raise SchemaError(
+                f"has branches of which two may hold at once ({both[0]} and {both[1]}), so that 'exactly one' cannot "
+                "be enforced: use 'anyOf', or tell them apart by their types, or by a required property with a 'const' "
+                "in each",
+                path,
+                unsupported=True,
+            )
 
     def _any_of(self, rest: dict[str, Any], options: list[Any], path: Path, depth: int) -> str:
         possible = []

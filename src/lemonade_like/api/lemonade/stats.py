@@ -1,0 +1,16 @@
+"""``GET /stats``: what the last turn cost, and all of them."""
+
+from __future__ import annotations
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from lemonade_like.api.services import services
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/stats", response_model=None, summary="Say what the last turn cost, and all of them")
+async def stats(request: Request) -> Response:
+    """Tell times, tokens by channel, and what was mended. Lemonade's fields are those of the last turn."""
+    return Response(orjson.dumps(services(request).statistics.snapshot()), media_type="application/json")
