@@ -94,7 +94,9 @@ def ways(server: Server, engine: Engine, model: str, encoding: HarmonyEncoding |
         }
 
     def raw(prompt: str, max_tokens: int) -> dict[str, Any]:
-        told = completion_payload(_prompt(engine, encoding, prompt), Sampling(temperature=0.0), max_tokens=max_tokens)
+        told = completion_payload(
+            _prompt(engine, encoding, prompt), Sampling(temperature=0.0), max_tokens=max_tokens, seed=0
+        )
         return {**told, "stream": True, "return_tokens": True}
 
     text = _TEXT_IN_FRAMES if encoding is None else _BODY_IN_FRAMES
