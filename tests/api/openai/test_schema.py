@@ -16,6 +16,10 @@ def _tool(name: str) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name}}
 
 
+RESPONSES_FORM = (
+    "has the form of the Responses API. Here the name goes inside 'function': "
+    '{"type": "function", "function": {"name": …}}.'
+)
 WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"model": None}, "model", "'model' must be a string, not null."),
     ({"model": ""}, "model", "'model' must not be an empty string."),
@@ -95,6 +99,17 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         {"tool_choice": {"type": "function"}},
         "tool_choice.function",
         "'tool_choice.function' is required in a tool choice of this type.",
+    ),
+    (
+        {"tool_choice": {"type": "function", "name": "a"}, "tools": [_tool("a")]},
+        "tool_choice",
+        f"'tool_choice' {RESPONSES_FORM}",
+    ),
+    ({"tools": [{"type": "function", "name": "a"}]}, "tools[0]", f"'tools[0]' {RESPONSES_FORM}"),
+    (
+        {"logit_bias": {"x": 1}},
+        "logit_bias",
+        "'logit_bias' must name tokens by their ids, as in {\"15043\": -100}, not 'x'.",
     ),
     (
         {"response_format": {"type": "xml"}},

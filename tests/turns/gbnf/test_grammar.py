@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from typing import Any
@@ -317,7 +318,8 @@ def test_however_schemas_are_combined_nothing_wrong_is_written_and_nothing_possi
     except SchemaError as error:
         if error.kind == "impossible":
             validator = jsonschema.Draft202012Validator(schema)
-            assert not any(map(validator.is_valid, values))
+            with contextlib.suppress(RecursionError):  # what is impossible may also refer to itself without end
+                assert not any(map(validator.is_valid, values))
         return
     for text in written:
         assert_valid(text, schema)
@@ -413,6 +415,34 @@ HOSTILE = {
     "large": {"enum": ["x" * MAX_SCHEMA_BYTES]},
     "many repetitions": {"properties": {str(n): {"type": "string", "maxLength": 99_900 + n} for n in range(99)}},
     "repeated patterns": {"type": "string", "pattern": "^" + "(a{200}b{200})" * 100 + "$"},
+    "values to compare with values": {"allOf": [{"enum": list(range(7000))}, {"enum": list(range(3000, 9000))}]},
+    "a pattern to compare with values": {"enum": ["a" * 30_000 + "b"], "pattern": "^(a+)+$"},
+    "values that may nest in many ways": {
+        "allOf": [{"$ref": "#/$defs/a"}, {"const": json.loads("[" * 50 + "]" * 50)}],
+        "$defs": {
+            name: {"anyOf": [{"items": {"$ref": "#/$defs/a"}}, {"items": {"$ref": "#/$defs/b"}}]} for name in "ab"
+        },
+    },
+    "alternatives that multiply": {
+        "allOf": [
+            {"anyOf": [{"properties": {f"p{n}": {"const": way}}} for way in range(2)]} | {"type": "object"}
+            for n in range(40)
+        ]
+    },
+    "meetings that multiply": {
+        "$ref": "#/$defs/0",
+        "$defs": {
+            str(n): {
+                "type": "object",
+                "properties": {
+                    "a": {"allOf": [{"$ref": f"#/$defs/{(n + 1) % 40}"}, {"$ref": f"#/$defs/{(n * 7 + 3) % 40}"}]},
+                    "b": {"$ref": f"#/$defs/{(n * 3 + 1) % 40}"},
+                },
+            }
+            for n in range(40)
+        },
+    },
+    "many objects at once": {"allOf": [{"properties": {f"p{n}": {"minimum": 1}}, "required": []} for n in range(1500)]},
     "many branches of which one": {"oneOf": [{"properties": {"a": {"type": "null"}}} for _ in range(100)]},
     "many branches": {"anyOf": [{"const": n} for n in range(1000)]},
     "branches that multiply": {

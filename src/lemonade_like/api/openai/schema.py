@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from lemonade_like.api.openai.fields import (
@@ -22,10 +22,12 @@ from lemonade_like.api.openai.fields import (
     LastTokens,
     Penalty,
     TokenBudget,
+    TokenId,
     TokenLimit,
     as_json_text,
     as_list,
     as_parts,
+    nested_function,
     without,
     word,
 )
@@ -124,6 +126,11 @@ class ToolIn(_Wire):
     type: Literal["function"] = "function"
     function: FunctionIn
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_the_form_of_this_api(cls, tool: Any) -> Any:
+        return nested_function(tool)
+
 
 class NamedFunctionIn(_Wire):
     """The name of a tool in a tool choice."""
@@ -183,7 +190,7 @@ def _tool_choice_form(choice: Any) -> Any:
         if choice not in ("none", "auto", "required"):
             raise PydanticCustomError("choice", "must be 'none', 'auto', 'required', or an object that names a tool")
         return {"type": choice}
-    return choice
+    return nested_function(choice)
 
 
 class StreamOptionsIn(_Wire):
@@ -252,7 +259,7 @@ class SamplersIn(_Wire):
     samplers: list[str] | None = None
     logit_bias: (
         Annotated[
-            dict[Annotated[str, Field(pattern=r"^\d{1,9}$")], Annotated[float, Field(ge=-100, le=100)]],
+            dict[TokenId, Annotated[float, Field(ge=-100, le=100)]],
             Field(max_length=10_000),
         ]
         | None

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 #: Parts that must hold at once can multiply: this bounds the work, whatever the schema.
 _MAX_STEPS: Final = 10_000
+_MEMBERS_A_STEP: Final = 20
 #: So many pairs of branches are told apart: beyond that nothing is proven.
-_MAX_PAIRS: Final = 10_000
+_MAX_PAIRS: Final = 1_000
 #: So many ways may be open at one place. An engine follows them all for every token that it looks at.
 MAX_OPEN: Final = 100
 _MAX_COMPARED: Final = 100_000
@@ -84,6 +85,7 @@ class Forms:
         self._reader = reader
         self._steps = 0
         self._pairs = 0
+        self._apart: dict[tuple[frozenset[Part], frozenset[Part]], bool] = {}
         self._compared = 0
         self._clauses: dict[frozenset[Part], list[Clause]] = {}
         self._shapes: dict[Key, tuple[Shape, ...]] = {}
@@ -145,10 +147,40 @@ class Forms:
             for other, branch in enumerate(choice.branches):
                 if other == choice.taken or branch is Never:
                     continue
-                self._pairs += 1
-                if self._pairs > _MAX_PAIRS or self.possible(Meet(branch.valid, clause.parts)):
+                if not self._told_apart(clause, branch) and self._meet(clause, branch):
                     return choice.path, choice.taken, other
         return None
+
+    def _meet(self, clause: Clause, branch: Meet) -> bool:
+        self._pairs += 1
+        return self._pairs > _MAX_PAIRS or self.possible(Meet(branch.valid, clause.parts))
+
+    def _told_apart(self, clause: Clause, branch: Meet) -> bool:
+        """Whether a property tells them apart that both are objects with: the usual case, seen without going through
+        all that they have in common."""
+
+        def by_member(one: Shape, other: Shape) -> bool:
+            if type(one) is not type(other):
+                return not isinstance(one, Literals) and not isinstance(other, Literals)
+            return (
+                isinstance(one, Object)
+                and isinstance(other, Object)
+                and any(
+                    self._differ(one.at(name), other.at(name))
+                    for name in {*one.required, *other.required} & one.members.keys() & other.members.keys()
+                )
+            )
+
+        key = frozenset(clause.parts), frozenset(branch.valid)
+        if key not in self._apart:
+            self._apart[key] = all(
+                by_member(one, other) for one in self.writable(Meet(clause.parts)) for other in self.shapes(branch)
+            )
+        return self._apart[key]
+
+    def _differ(self, one: Place, other: Place) -> bool:
+        """Whether it is plain that two places have no value in common."""
+        return not any(map(self.possible_shape, self._both(self.shapes(one), self.shapes(other))))
 
     def _spread(self, parts: tuple[Part, ...]) -> list[Clause]:
         if not parts:
@@ -221,6 +253,8 @@ class Forms:
         if isinstance(other, Literals):
             one, other = other, one
         if not isinstance(one, Literals):
+            if isinstance(one, Object) and isinstance(other, Object):
+                self._spend(one.path, (len(one.members) + len(other.members)) // _MEMBERS_A_STEP)
             return intersect(one, other)
         kept, blocked = [], one.blocked
         if isinstance(other, Literals):
@@ -292,8 +326,8 @@ class Forms:
             need is not Never and (need.key in known or self._possible.get(need.key, False)) for need in needs
         )
 
-    def _spend(self, path: Path) -> None:
-        self._steps += 1
+    def _spend(self, path: Path, steps: int = 1) -> None:
+        self._steps += steps
         if self._steps > _MAX_STEPS:
             raise SchemaError(
                 f"takes more than {_MAX_STEPS} steps to work out: combine fewer schemas", path, kind="unsupported"
@@ -314,7 +348,7 @@ def _needs(shape: Shape) -> list[Place] | None:
         return None if too_short or not all(pattern.possible(*lengths) for pattern, _ in shape.patterns) else []
     if isinstance(shape, Number):
         return None if _empty(shape) else []
-    return []
+    return None if isinstance(shape, Literals) and not shape.values else []
 
 
 def _empty(shape: Number) -> bool:
