@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from jsonschema import FormatChecker
-
-from lemonade_like.turns.gbnf import numbers
+from lemonade_like.turns.gbnf.bounds import empty, matches, within
 from lemonade_like.turns.gbnf.form import (
     ANYTHING,
     Array,
@@ -87,6 +84,7 @@ class Forms:
         self._pairs = 0
         self._apart: dict[tuple[frozenset[Part], frozenset[Part]], bool] = {}
         self._compared = 0
+        self._comparing: set[tuple[Key, int]] = set()
         self._clauses: dict[frozenset[Part], list[Clause]] = {}
         self._shapes: dict[Key, tuple[Shape, ...]] = {}
         self._possible: dict[Key, bool] = {}
@@ -273,10 +271,17 @@ class Forms:
         """Whether a value is valid at a place, or why it cannot be told."""
         if place is Never:
             return False
-        return _any(
-            _all([_any(self._has(shape, value) for shape in clause.shapes), *self._alone(clause, value)])
-            for clause in self.clauses(place.valid)
-        )
+        doing = (place.key, id(value))
+        if doing in self._comparing:
+            return SchemaError("only leads back to itself", next(part.path for part in place.valid))
+        self._comparing.add(doing)
+        try:
+            return _any(
+                _all([_any(self._has(shape, value) for shape in clause.shapes), *self._alone(clause, value)])
+                for clause in self.clauses(place.valid)
+            )
+        finally:
+            self._comparing.remove(doing)
 
     def _alone(self, clause: Clause, value: Any) -> Iterable[bool | SchemaError]:
         """For each branch of a ``oneOf`` that was not taken: whether the value is not valid by it."""
@@ -298,9 +303,9 @@ class Forms:
         elif isinstance(shape, Boolean):
             held = isinstance(value, bool)
         elif isinstance(shape, Number):
-            held = is_number(value) and _within(shape, value)
+            held = is_number(value) and within(shape, value)
         elif isinstance(shape, String):
-            held = isinstance(value, str) and _matches(shape, value)
+            held = isinstance(value, str) and matches(shape, value)
         elif isinstance(shape, Array):
             held = isinstance(value, list) and self._has_items(shape, value)
         elif isinstance(shape, Object):
@@ -347,52 +352,8 @@ def _needs(shape: Shape) -> list[Place] | None:
         too_short = shape.most is not None and shape.most < shape.least
         return None if too_short or not all(pattern.possible(*lengths) for pattern, _ in shape.patterns) else []
     if isinstance(shape, Number):
-        return None if _empty(shape) else []
+        return None if empty(shape) else []
     return None if isinstance(shape, Literals) and not shape.values else []
-
-
-def _empty(shape: Number) -> bool:
-    low, high = shape.low, shape.high
-    if low is None or high is None:
-        return False
-    if shape.integer:
-        return whole_bounds(shape)[0] > whole_bounds(shape)[1]  # type: ignore[operator]
-    return low > high or (low == high and (shape.above or shape.below))
-
-
-def whole_bounds(shape: Number) -> tuple[int | None, int | None]:
-    """Return the least and the greatest integer of a shape."""
-    low, high = shape.low, shape.high
-    least = None if low is None else numbers.floor(low) + 1 if shape.above else numbers.ceiling(low)
-    most = None if high is None else numbers.ceiling(high) - 1 if shape.below else numbers.floor(high)
-    return least, most
-
-
-def _within(shape: Number, value: float) -> bool:
-    exact = Decimal(str(value))
-    return (
-        (shape.low is None or exact > shape.low or (exact == shape.low and not shape.above))
-        and (shape.high is None or exact < shape.high or (exact == shape.high and not shape.below))
-        and (not shape.integer or exact == exact.to_integral_value())
-    )
-
-
-def _matches(shape: String, value: str) -> bool | SchemaError:
-    if len(value) < shape.least or (shape.most is not None and len(value) > shape.most):
-        return False
-    checker = FormatChecker()
-    if not all(checker.conforms(value, name) for name, _ in shape.formats):
-        return False
-    for pattern, path in shape.patterns:
-        try:
-            matches = pattern.matches(value)
-        except SchemaError as error:
-            return SchemaError(str(error), path, kind=error.kind)
-        if not matches and value.isascii():
-            return False
-        if not matches:  # of other characters, patterns here know fewer than other engines
-            return SchemaError("cannot be compared with such characters", path, kind="unsupported")
-    return True
 
 
 def _any(held: Iterable[bool | SchemaError]) -> bool | SchemaError:

@@ -69,7 +69,10 @@ def _converted(written: bytes, strict: bool, object_only: bool) -> JsonGrammar:
     mark = ("" if strict else "x") + ("o" if object_only else "")
     rules = Rules("s" + hashlib.sha256(written).hexdigest()[:10] + mark)
     writer = Writer(schema, rules, lambda part: _check(part, strict=strict), strict=strict)
-    root = writer.write(object_only=object_only)
+    try:
+        root = writer.write(object_only=object_only)
+    except RecursionError:
+        raise SchemaError("combines its parts too deeply") from None
     return JsonGrammar(root, rules.text())
 
 

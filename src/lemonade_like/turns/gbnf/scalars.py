@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from lemonade_like.turns.gbnf import numbers
+from lemonade_like.turns.gbnf.bounds import whole_bounds
 from lemonade_like.turns.gbnf.formats import FORMATS
-from lemonade_like.turns.gbnf.forms import whole_bounds
 from lemonade_like.turns.gbnf.pattern import parsed
 from lemonade_like.turns.gbnf.rules import SchemaError
 
