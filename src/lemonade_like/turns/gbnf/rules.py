@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final, Literal
 
 #: Inclusive ranges of code points, in order and apart from each other.
@@ -28,6 +29,7 @@ integer ::= "-"? ( "0" | [1-9] [0-9]{0,14} )
 space ::= " "{0,2} ( "\n" [ \t]{0,20} )?
 """.lstrip()
 
+_RULE_NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
 _LAST: Final = 0x10FFFF
 
 
@@ -73,7 +75,9 @@ class Rules:
             raise SchemaError("makes too large a grammar: use fewer or shorter parts")
 
     def add(self, expression: str) -> str:
-        """Return the name of a rule for this expression."""
+        """Return the name of a rule for this expression; of a name, itself."""
+        if _RULE_NAME.fullmatch(expression):
+            return expression
         name = self._names.get(expression)
         if name is None:
             name = self._names[expression] = self.reserve()
