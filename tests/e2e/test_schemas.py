@@ -9,7 +9,7 @@ import jsonschema
 import openai
 import pytest
 
-from tests.support.asking import ask
+from tests.support.asking import WEATHER, ask, request_for
 
 INTEGER = {"type": "integer", "minimum": 3, "maximum": 99}
 BOOLEAN = {"type": "boolean"}
@@ -132,3 +132,23 @@ def test_what_no_value_can_satisfy_is_refused_as_impossible(
     with pytest.raises(openai.BadRequestError) as refused:
         ask(client, "Hello", extra_body=fields)
     assert (refused.value.param, refused.value.code) == (param, "impossible_json_schema")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_legacy_function_is_called_in_the_legacy_form(client: openai.OpenAI, stream: bool) -> None:
+    request = request_for(
+        "Weather in Paris?", functions=[WEATHER["function"]], function_call={"name": "get_weather"}, stream=stream
+    )
+    answer = client.chat.completions.create(**request)
+    if stream:
+        deltas = [chunk.choices[0].delta.function_call for chunk in answer if chunk.choices]
+        pieces = [piece for piece in deltas if piece is not None]
+        name, arguments = pieces[0].name, "".join(piece.arguments or "" for piece in pieces)
+    else:
+        (choice,) = answer.choices
+        assert choice.finish_reason == "function_call"
+        assert choice.message.tool_calls is None
+        name, arguments = choice.message.function_call.name, choice.message.function_call.arguments
+
+    assert name == "get_weather"
+    jsonschema.validate(json.loads(arguments), WEATHER["function"]["parameters"])  # type: ignore[index]

@@ -134,9 +134,24 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"min_p": 2}, "min_p", "'min_p' must be at most 1, but is 2."),
     ({"repeat_penalty": "1"}, "repeat_penalty", "'repeat_penalty' must be a number, not '1'."),
     (
-        {"functions": [{"name": "f"}]},
+        {"functions": [{"name": "f"}], "tools": [_tool("a")]},
         "functions",
-        "'functions' is not supported here: offer the functions as 'tools'.",
+        "'functions' cannot be sent beside 'tools': offer all as 'tools'.",
+    ),
+    (
+        {"functions": [{"name": "f"}, {"name": "f"}]},
+        "functions[1].name",
+        "'functions[1].name' is 'f', which is the name of another tool already.",
+    ),
+    (
+        {"functions": [{"name": "f"}], "function_call": {"name": "g"}},
+        "function_call",
+        "'function_call' names the tool 'g', which is not among the tools offered ('f').",
+    ),
+    (
+        {"functions": [{"name": "f"}], "function_call": "required"},
+        "function_call",
+        "'function_call' must be 'none', 'auto', or an object with the name of a function.",
     ),
     (
         {"chat_template_kwargs": {"reasoning_effort": 1}},

@@ -193,6 +193,14 @@ def _tool_choice_form(choice: Any) -> Any:
     return nested_function(choice)
 
 
+def _function_call_form(choice: Any) -> Any:
+    if choice in ("none", "auto"):
+        return {"type": choice}
+    if isinstance(choice, dict) and isinstance(choice.get("name"), str):
+        return {"type": "function", "function": {"name": choice["name"]}}
+    raise PydanticCustomError("choice", "must be 'none', 'auto', or an object with the name of a function")
+
+
 class StreamOptionsIn(_Wire):
     """What else the stream is to say."""
 
@@ -325,9 +333,23 @@ class ChatCompletionRequest(SamplersIn):
         default=None, description="Whether to give them for the tokens of the visible answer."
     )
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
-    functions: without("offer the functions as 'tools'") = None  # type: ignore[valid-type]
+    functions: list[FunctionIn] | None = Field(
+        default=None, description="What tools were called before; a call is then answered as `function_call`."
+    )
+    function_call: Annotated[ToolChoiceIn, BeforeValidator(_function_call_form)] | None = Field(
+        default=None, description="What tool_choice was called before: `none`, `auto`, or a name."
+    )
     audio: without("answers are text only") = None  # type: ignore[valid-type]
     web_search_options: without("this server does not search the web") = None  # type: ignore[valid-type]
+
+    @field_validator("functions")
+    @classmethod
+    def _tools_are_offered_in_one_form(
+        cls, value: list[FunctionIn] | None, info: ValidationInfo
+    ) -> list[FunctionIn] | None:
+        if value and info.data.get("tools"):
+            raise PydanticCustomError("functions", "cannot be sent beside 'tools': offer all as 'tools'")
+        return value
 
     @field_validator("top_logprobs")
     @classmethod
@@ -335,6 +357,11 @@ class ChatCompletionRequest(SamplersIn):
         if value is not None and not info.data.get("logprobs"):
             raise PydanticCustomError("top_logprobs", "needs 'logprobs' to be true")
         return value
+
+    @property
+    def offered(self) -> list[FunctionIn]:
+        """The functions that may be called, in whichever form they are offered."""
+        return self.functions or [tool.function for tool in self.tools or ()]
 
     @property
     def choices(self) -> int:
