@@ -56,6 +56,10 @@ def test_a_reference_is_followed() -> None:
     assert _type_of({"$ref": "#/$defs/unit"}, **{"$defs": {"unit": {"enum": ["c", "f"]}}}) == 'x: "c" | "f"'
 
 
+def test_a_reference_may_be_spelled_as_in_an_address() -> None:
+    assert _type_of({"$ref": "#/$defs/My%20Unit"}, **{"$defs": {"My Unit": {"const": 1}}}) == "x: 1"
+
+
 def test_a_recursive_reference_ends() -> None:
     tree = {"type": "object", "properties": {"child": {"$ref": "#/$defs/tree"}}}
 

@@ -67,6 +67,22 @@ async def test_a_tool_without_parameters_takes_any_object() -> None:
     assert grammar is not None and "constrain object" in grammar
 
 
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("parameters", [{"type": "boolean"}, {"type": ["null"]}, {"type": "array"}])
+async def test_arguments_that_cannot_be_an_object_are_refused(parameters: dict[str, Any], strict: bool) -> None:
+    tool = FunctionTool("f", "", parameters, strict=strict, index=2)
+    with pytest.raises(BadRequest, match="no object at all") as refused:
+        await held_to(tools=(tool,), tool_choice="required")
+    assert (refused.value.param, refused.value.code) == ("tools[2].function.parameters", "impossible_json_schema")
+
+
+@pytest.mark.parametrize("schema", [False, {"enum": []}])
+async def test_a_format_that_allows_nothing_is_refused(schema: Any) -> None:
+    with pytest.raises(BadRequest, match="no value at all") as refused:
+        await held_to(response_format=ResponseFormat("none", schema))
+    assert refused.value.code == "impossible_json_schema"
+
+
 async def test_only_the_body_is_held_to_the_format_where_the_prompt_has_begun_the_answer() -> None:
     grammar = await held_to(Opening("final"), reasons=False, response_format=FORMAT)
     assert grammar is not None

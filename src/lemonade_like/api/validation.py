@@ -54,7 +54,9 @@ def validated(model: type[ModelT], data: Mapping[str, Any]) -> ModelT:
 def as_bad_request(errors: Sequence[Mapping[str, Any]]) -> BadRequest:
     """Return pydantic's errors as one BadRequest about the first of them."""
     first = errors[0]
-    path = field_path(first["loc"])
+    # Of a key that is wrong pydantic says so in the path; the field is what holds it.
+    location = first["loc"][:-2] if first["loc"] and first["loc"][-1] == "[key]" else first["loc"]
+    path = field_path(location)
     message = _sentence(path or "The request", first)
     code = "missing_required_parameter" if first["type"] == "missing" else "invalid_value"
     return BadRequest(message, param=path or None, code=code)

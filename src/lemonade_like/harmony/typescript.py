@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
+from urllib.parse import unquote
 
 Schema = dict[str, Any]
 
@@ -164,7 +165,7 @@ class _Writer:
 
     def _target(self, reference: str) -> Any:
         target: Any = self._root if reference.startswith("#") else None
-        for step in reference[1:].split("/")[1:]:
+        for step in unquote(reference[1:]).split("/")[1:]:
             key = step.replace("~1", "/").replace("~0", "~")
             if isinstance(target, list):
                 target = target[int(key)] if key.isdecimal() and int(key) < len(target) else None

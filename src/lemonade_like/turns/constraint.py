@@ -121,16 +121,16 @@ async def _arguments_grammar(tool: FunctionTool) -> JsonGrammar:
     if tool.parameters is None:
         return ANY_OBJECT
     # Arguments are an object, whether or not the schema says so.
-    schema = {"type": "object", **tool.parameters}
-    return await _converted(schema, strict=tool.strict, param=f"tools[{tool.index}].function.parameters")
+    param = f"tools[{tool.index}].function.parameters"
+    return await _converted(tool.parameters, strict=tool.strict, object_only=True, param=param)
 
 
-async def _converted(schema: Any, *, strict: bool, param: str) -> JsonGrammar:
+async def _converted(schema: Any, *, strict: bool, param: str, object_only: bool = False) -> JsonGrammar:
     large = len(_json(schema, param)) > _LARGE_SCHEMA
     try:
         if large:
-            return await asyncio.to_thread(schema_grammar, schema, strict=strict)
-        return schema_grammar(schema, strict=strict)
+            return await asyncio.to_thread(schema_grammar, schema, strict=strict, object_only=object_only)
+        return schema_grammar(schema, strict=strict, object_only=object_only)
     except SchemaError as error:
         raise _refusal(error, param) from None
 
@@ -145,5 +145,4 @@ def _json(schema: Any, param: str) -> str:
 def _refusal(error: SchemaError, param: str) -> BadRequest:
     where = param + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.path)
     pointer = "#" + "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in error.path)
-    kind = "unsupported" if error.unsupported else "invalid"
-    return BadRequest(f"'{where}' ({pointer} of the schema) {error}.", param=where, code=f"{kind}_json_schema")
+    return BadRequest(f"'{where}' ({pointer} of the schema) {error}.", param=where, code=f"{error.kind}_json_schema")

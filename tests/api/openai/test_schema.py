@@ -16,6 +16,10 @@ def _tool(name: str) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name}}
 
 
+RESPONSES_FORM = (
+    "has the form of the Responses API. Here the name goes inside 'function': "
+    '{"type": "function", "function": {"name": …}}.'
+)
 WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"model": None}, "model", "'model' must be a string, not null."),
     ({"model": ""}, "model", "'model' must not be an empty string."),
@@ -105,6 +109,17 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         "'tool_choice.function' is required in a tool choice of this type.",
     ),
     (
+        {"tool_choice": {"type": "function", "name": "a"}, "tools": [_tool("a")]},
+        "tool_choice",
+        f"'tool_choice' {RESPONSES_FORM}",
+    ),
+    ({"tools": [{"type": "function", "name": "a"}]}, "tools[0]", f"'tools[0]' {RESPONSES_FORM}"),
+    (
+        {"logit_bias": {"x": 1}},
+        "logit_bias",
+        "'logit_bias' must name tokens by their ids, as in {\"15043\": -100}, not 'x'.",
+    ),
+    (
         {"response_format": {"type": "xml"}},
         "response_format.type",
         "'response_format.type' must be 'text', 'json_object' or 'json_schema', but is 'xml'.",
@@ -127,9 +142,24 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"min_p": 2}, "min_p", "'min_p' must be at most 1, but is 2."),
     ({"repeat_penalty": "1"}, "repeat_penalty", "'repeat_penalty' must be a number, not '1'."),
     (
-        {"functions": [{"name": "f"}]},
+        {"functions": [{"name": "f"}], "tools": [_tool("a")]},
         "functions",
-        "'functions' is not supported here: offer the functions as 'tools'.",
+        "'functions' cannot be sent beside 'tools': offer all as 'tools'.",
+    ),
+    (
+        {"functions": [{"name": "f"}, {"name": "f"}]},
+        "functions[1].name",
+        "'functions[1].name' is 'f', which is the name of another tool already.",
+    ),
+    (
+        {"functions": [{"name": "f"}], "function_call": {"name": "g"}},
+        "function_call",
+        "'function_call' names the tool 'g', which is not among the tools offered ('f').",
+    ),
+    (
+        {"functions": [{"name": "f"}], "function_call": "required"},
+        "function_call",
+        "'function_call' must be 'none', 'auto', or an object with the name of a function.",
     ),
     (
         {"chat_template_kwargs": {"reasoning_effort": 1}},

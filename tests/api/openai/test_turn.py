@@ -114,6 +114,24 @@ def test_arguments_may_be_sent_as_the_object_itself() -> None:
     assert read_message({"role": "assistant", "tool_calls": [call]}).tool_calls[0].arguments == '{"a":[1]}'
 
 
+@pytest.mark.parametrize(
+    ("function_call", "choice", "allowed"),
+    [
+        (None, "auto", None),
+        ("auto", "auto", None),
+        ("none", "none", None),
+        ({"name": "get_time"}, "required", frozenset({"get_time"})),
+    ],
+)
+def test_legacy_functions_are_tools_of_which_one_is_called_at_most(
+    function_call: Any, choice: str, allowed: frozenset[str] | None
+) -> None:
+    as_functions = read(functions=[WEATHER["function"], TIME["function"]], function_call=function_call)
+    assert as_functions.tools == read(tools=[WEATHER, TIME]).tools
+    assert (as_functions.tool_choice, as_functions.allowed_tools) == (choice, allowed)
+    assert not as_functions.parallel_tool_calls
+
+
 def test_a_legacy_function_result_finds_its_call() -> None:
     _, call, result = read(
         messages=[

@@ -80,6 +80,34 @@ def test_raw_messages_are_shown_where_they_are_asked_for(answer: list[Event]) ->
     assert "harmony" not in folded(events)["choices"][0]["message"]
 
 
+CALLED: list[Event] = [
+    ToolCallStart(0, "call_1", "f"),
+    ToolCallArgumentsDelta(0, '{"a":'),
+    ToolCallArgumentsDelta(0, "1}"),
+    Finish("tool_calls", USAGE),
+]
+
+
+def test_a_call_of_a_legacy_function_has_the_legacy_form() -> None:
+    writer = ChunkWriter(HEADER, function_call=True)
+    *chunks, done = objects(writer.write((0, CALLED)) + writer.end())
+    fold = AnswerFold(HEADER, function_call=True)
+    fold.add((0, CALLED))
+    (choice,) = fold.answer()["choices"]
+
+    assert done == "[DONE]"
+    assert [chunk["choices"][0]["delta"] for chunk in chunks] == [
+        {"role": "assistant", "function_call": {"name": "f", "arguments": ""}},
+        {"function_call": {"arguments": '{"a":'}},
+        {"function_call": {"arguments": "1}"}},
+        {},
+    ]
+    assert chunks[-1]["choices"][0]["finish_reason"] == choice["finish_reason"] == "function_call"
+    assert choice["message"]["function_call"] == {"name": "f", "arguments": '{"a":1}'}
+    assert "tool_calls" not in choice["message"]
+    ChatCompletion.model_validate(fold.answer(), strict=False)
+
+
 def deltas(*events: Event) -> list[dict[str, Any]]:
     *chunks, done = streamed([list(events)])
     assert done == "[DONE]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from lemonade_like.turns.gbnf.grammar import MAX_SCHEMA_BYTES, schema_grammar
 from lemonade_like.turns.gbnf.rules import JSON_RULES, SchemaError
 from tests.support.gbnf import Grammar
-from tests.support.json_schemas import json_schemas
+from tests.support.json_schemas import combining_schemas, json_schemas, json_values
 
 NODE = {
     "type": "object",
@@ -103,6 +104,29 @@ KINDS: dict[str, Any] = {
             {"properties": {"a": {"minimum": 5}, "b": {"type": "null"}}},
         ]
     },
+    "all of, one of which knows no others": {
+        "allOf": [
+            {"properties": {"a": {"type": "integer"}}, "additionalProperties": {"type": "boolean"}},
+            {"properties": {"b": {}, "c": {"const": 1}}, "additionalProperties": False},
+        ],
+    },
+    "any of, of which one is possible": {"type": "number", "minimum": 5, "anyOf": [{"maximum": 3}, {"maximum": 10}]},
+    "a property that cannot be": {"properties": {"a": {"enum": ["x"], "minLength": 2}, "b": {"type": "null"}}},
+    "a name with a space": {"$ref": "#/$defs/My%20T", "$defs": {"My T": {"type": "null"}}},
+    "a pattern of a length": {"type": "string", "minLength": 1, "maxLength": 3, "pattern": "^[a-z]+$"},
+    "a pattern of a length from its beginning on": {"type": "string", "maxLength": 5, "pattern": "^ab"},
+    "patterns of a length": {"type": "string", "minLength": 3, "maxLength": 5, "pattern": "^a+$|^b(cd)*$|^x$"},
+    "a number of ones": {"type": "number", "multipleOf": 1, "maximum": 7},
+    "constant and enum": {"const": 1, "enum": [1, 2]},
+    "what is required and impossible but for other types": {"properties": {"a": False}, "required": ["a"]},
+    "nothing but what a schema does not speak of": {"properties": {"a": {}}, "type": "string"},
+    "recursion, in two at once": {
+        "allOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}],
+        "$defs": {
+            "a": {"type": "object", "properties": {"next": {"$ref": "#/$defs/a"}, "a": {"type": "integer"}}},
+            "b": {"type": "object", "properties": {"next": {"$ref": "#/$defs/b"}, "a": {"minimum": 3}}},
+        },
+    },
     "recursion": {"$ref": "#/$defs/node", "$defs": {"node": NODE}},
     "recursion to the root": {"type": "array", "items": {"$ref": "#"}, "maxItems": 2},
     "a reference with more beside it": {
@@ -136,9 +160,9 @@ KINDS: dict[str, Any] = {
 }
 
 
-def texts(schema: Any, count: int, seed: int = 1) -> list[str]:
+def texts(schema: Any, count: int, seed: int = 1, *, strict: bool = True, object_only: bool = False) -> list[str]:
     """Random texts that the schema's grammar lets through."""
-    made = schema_grammar(schema)
+    made = schema_grammar(schema, strict=strict, object_only=object_only)
     grammar = Grammar(JSON_RULES + made.rules)
     chance = random.Random(seed)
     written = []
@@ -186,43 +210,173 @@ def test_rules_of_two_schemas_never_share_a_name() -> None:
     Grammar(JSON_RULES + one.rules + other.rules)
 
 
-WRONG: list[tuple[Any, tuple[str | int, ...], str, bool]] = [
-    ({"type": "strnig"}, ("type",), "not as JSON Schema wants it", False),
-    ({"properties": {"a": {"minimum": "1"}}}, ("properties", "a", "minimum"), "not as JSON Schema wants it", False),
-    ({"properties": {"a": {"$ref": "#/$defs/b"}}}, ("properties", "a"), "which is not in the schema", False),
-    ({"$ref": "https://example.com/schema"}, (), "only references like", False),
-    ({"$ref": "#"}, (), "only leads back to itself", False),
-    ({"anyOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"$ref": "#/$defs/a"}}}, (), "leads back to itself", False),
-    ({"allOf": [{"$ref": "#"}], "type": "object"}, (), "leads back to itself", False),
-    ({"items": {"not": {"type": "null"}}}, ("items", "not"), "cannot be enforced", True),
-    ({"type": "object", "patternProperties": {}}, ("patternProperties",), "cannot be enforced", True),
-    ({"type": "array", "uniqueItems": True}, ("uniqueItems",), "cannot be enforced", True),
-    ({"type": "number", "multipleOf": 0.5}, ("multipleOf",), "cannot be enforced", True),
-    ({"type": "string", "pattern": "a", "maxLength": 3}, ("maxLength",), "together with 'pattern'", True),
-    ({"type": "string", "pattern": "("}, ("pattern",), "no regular expression", False),
-    ({"type": "string", "pattern": r"(?=a)\b"}, ("pattern",), "cannot say", True),
-    ({"enum": list(range(501))}, ("enum",), "more than 500 values", True),
-    ({"properties": {str(n): {} for n in range(101)}}, ("properties",), "optional properties in a row", True),
-    ({"type": "string", "pattern": "^(a|aa){0,251}$"}, ("pattern",), "more than 250 times", True),
-    ({"type": "integer", "minimum": 3, "maximum": 2}, (), "no value at all", False),
-    ({"type": "string", "enum": [1]}, (), "no value at all", False),
-    ({"properties": {"a": False}, "required": ["a"]}, (), "requires 'a' and forbids it", False),
+Refused = tuple[Any, tuple[str | int, ...], str]
+WRONG: list[Refused] = [
+    ({"type": "strnig"}, ("type",), "not as JSON Schema wants it"),
+    ({"properties": {"a": {"minimum": "1"}}}, ("properties", "a", "minimum"), "not as JSON Schema wants it"),
+    ({"properties": {"a": {"$ref": "#/$defs/b"}}}, ("properties", "a"), "which is not in the schema"),
+    ({"$ref": "#/x/y", "x": {"y": {"type": 5}}}, (), "not as JSON Schema wants it"),
+    ({"$ref": "#/x", "x": 5}, (), "not as JSON Schema wants it"),
+    ({"$ref": "#"}, (), "only leads back to itself"),
+    (
+        {"anyOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"$ref": "#/$defs/a"}}},
+        ("$defs", "a"),
+        "leads back to itself",
+    ),
+    ({"allOf": [{"$ref": "#"}], "type": "object"}, (), "leads back to itself"),
+    ({"type": "string", "pattern": "("}, ("pattern",), "no regular expression"),
+]
+UNSUPPORTED: list[Refused] = [
+    ({"$ref": "https://example.com/schema"}, (), "only references like"),
+    ({"$ref": "#n", "$defs": {"q": {"$anchor": "n", "type": "null"}}}, (), "only references like"),
+    ({"items": {"not": {"type": "null"}}}, ("items", "not"), "cannot be enforced"),
+    ({"type": "object", "patternProperties": {"^a": {}}}, ("patternProperties",), "cannot be enforced"),
+    ({"type": "array", "uniqueItems": True}, ("uniqueItems",), "cannot be enforced"),
+    ({"type": "number", "multipleOf": 0.5}, ("multipleOf",), "cannot be enforced"),
+    ({"type": "string", "pattern": "a", "maxLength": 3}, ("maxLength",), "together with 'pattern'"),
+    ({"type": "string", "pattern": r"(?=a)\b"}, ("pattern",), "cannot say"),
+    ({"enum": list(range(501))}, ("enum",), "more than 500 values"),
+    ({"enum": ["a"], "pattern": "(?=a)"}, ("pattern",), "cannot say"),
+    ({"properties": {str(n): {} for n in range(101)}}, ("properties",), "optional properties in a row"),
+    ({"type": "string", "pattern": "^(a|aa){0,251}$"}, ("pattern",), "more than 250 times"),
+]
+IMPOSSIBLE: list[Refused] = [
+    (False, (), "no value at all"),
+    ({"type": "integer", "minimum": 3, "maximum": 2}, (), "no value at all"),
+    ({"type": "string", "enum": [1]}, (), "no value at all"),
+    ({"type": "object", "properties": {"a": False}, "required": ["a"]}, ("properties", "a"), "no value at all"),
+    ({"enum": ["a", "bb"], "minLength": 3}, (), "no value at all"),
+    ({"const": 1, "enum": [2]}, (), "no value at all"),
+    ({"allOf": [{"enum": [1, "x"]}, {"enum": [True, "y"]}]}, (), "no value at all"),
+    ({"type": "string", "minLength": 3, "pattern": "^ab$"}, (), "no value at all"),
+    ({"type": "array", "prefixItems": [False], "minItems": 1}, (), "no value at all"),
+    (
+        {
+            "type": "object",
+            "allOf": [
+                {"properties": {"a": {"type": "integer"}}, "required": ["a"]},
+                {"properties": {"b": {}}, "required": ["b"], "additionalProperties": False},
+            ],
+        },
+        ("properties", "a"),
+        "no value at all",
+    ),
+    (
+        {
+            "type": "object",
+            "properties": {"x": {"type": "integer"}},
+            "additionalProperties": False,
+            "anyOf": [{"required": ["y"]}, {"required": ["z"]}],
+        },
+        (),
+        "no value at all",
+    ),
+    (
+        {"type": "object", "properties": {"again": {"$ref": "#"}}, "required": ["again"]},
+        ("properties", "again"),
+        "no value at all",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("schema", "path", "says", "unsupported"), WRONG)
-def test_a_schema_that_cannot_be_enforced_is_refused_with_the_place(
-    schema: Any, path: tuple[str | int, ...], says: str, unsupported: bool
+@pytest.mark.parametrize(
+    ("kind", "schema", "path", "says"),
+    [
+        *(("invalid", *each) for each in WRONG),
+        *(("unsupported", *each) for each in UNSUPPORTED),
+        *(("impossible", *each) for each in IMPOSSIBLE),
+    ],
+)
+def test_a_schema_that_cannot_be_enforced_is_refused_with_the_place_and_the_reason(
+    kind: str, schema: Any, path: tuple[str | int, ...], says: str
 ) -> None:
     with pytest.raises(SchemaError, match=says) as refused:
         schema_grammar(schema)
-    assert refused.value.path == path
-    assert refused.value.unsupported == unsupported
+    assert (refused.value.kind, refused.value.path) == (kind, path)
 
 
-@pytest.mark.parametrize("schema", [schema for schema, _, _, unsupported in WRONG if unsupported])
+@pytest.mark.parametrize("schema", [schema for schema, _, _ in UNSUPPORTED])
 def test_what_cannot_be_enforced_is_left_to_the_model_unless_it_must_be(schema: Any) -> None:
     assert schema_grammar(schema, strict=False).root
+
+
+def test_a_tuple_of_an_older_draft_is_taken_unless_the_schema_must_be_exact() -> None:
+    schema = {"type": "array", "items": [{"type": "integer"}, {"type": "null"}]}
+    for text in texts(schema, 20, strict=False):
+        jsonschema.Draft7Validator(schema).validate(json.loads(text))
+    assert texts({"$schema": "http://json-schema.org/draft-07/schema#", **schema}, 5)
+    with pytest.raises(SchemaError):
+        schema_grammar(schema)
+
+
+@given(combining_schemas(), st.integers(0, 1000), st.lists(json_values(), min_size=10, max_size=10))
+def test_however_schemas_are_combined_nothing_wrong_is_written_and_nothing_possible_is_called_impossible(
+    schema: Any, seed: int, values: list[Any]
+) -> None:
+    try:
+        written = texts(schema, 5, seed)
+    except SchemaError as error:
+        if error.kind == "impossible":
+            validator = jsonschema.Draft202012Validator(schema)
+            with contextlib.suppress(RecursionError):  # what is impossible may also refer to itself without end
+                assert not any(map(validator.is_valid, values))
+        return
+    for text in written:
+        assert_valid(text, schema)
+
+
+@given(combining_schemas())
+def test_whatever_is_possible_is_taken_where_it_need_not_be_enforced(schema: Any) -> None:
+    try:
+        schema_grammar(schema)
+    except SchemaError as error:
+        if error.kind == "unsupported":
+            assert schema_grammar(schema, strict=False).root
+
+
+OBJECTS_ONLY: dict[str, Any] = {
+    "anything": {},
+    "an object or null": {"anyOf": [{"type": "object", "properties": {"a": {"type": "null"}}}, {"type": "null"}]},
+    "no type": {"properties": {"a": {"type": "boolean"}}, "required": ["a"]},
+    "several types": {"type": ["object", "null"]},
+    "values": {"enum": [1, {"a": 1}, None]},
+    "a reference to itself": {"properties": {"a": {"$ref": "#"}, "b": {"type": "null"}}, "type": ["object", "null"]},
+}
+
+
+@pytest.mark.parametrize("schema", OBJECTS_ONLY.values(), ids=OBJECTS_ONLY)
+@pytest.mark.parametrize("strict", [True, False])
+def test_of_what_a_schema_allows_only_the_objects_may_be_wanted(schema: Any, strict: bool) -> None:
+    written = texts(schema, 50, strict=strict, object_only=True)
+    assert written
+    for text in written:
+        assert isinstance(json.loads(text), dict)
+        assert_valid(text, schema)
+
+
+@pytest.mark.parametrize("schema", [{"type": "boolean"}, {"type": ["null"]}, {"type": "array"}, {"const": "a"}])
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_schema_without_objects_is_refused_where_an_object_is_wanted(schema: Any, strict: bool) -> None:
+    with pytest.raises(SchemaError, match="no object at all") as refused:
+        schema_grammar(schema, strict=strict, object_only=True)
+    assert refused.value.kind == "impossible"
+
+
+def test_enums_keep_every_value_that_the_keywords_beside_them_allow() -> None:
+    schema = {
+        "enum": ["a", "bb", 1, 2.0, True, None, {"x": 1}, {"x": "1"}, [1, 1], [1]],
+        "minLength": 2,
+        "exclusiveMinimum": 1,
+        "properties": {"x": {"type": "integer"}},
+        "uniqueItems": True,
+    }
+    found = {json.dumps(json.loads(text)) for text in texts(schema, 300)}
+    assert found == {json.dumps(value) for value in ["bb", 2.0, True, None, {"x": 1}, [1]]}
+
+
+def test_lengths_hold_beside_a_pattern() -> None:
+    schema = {"type": "string", "pattern": "^[a-z][a-z0-9_]*$", "minLength": 2, "maxLength": 4}
+    assert {len(json.loads(text)) for text in texts(schema, 100)} == {2, 3, 4}
 
 
 @pytest.mark.parametrize("branches", ALIKE.values(), ids=ALIKE)
@@ -231,7 +385,7 @@ def test_one_of_branches_that_may_both_hold_is_refused_unless_it_may_be_left_to_
     with pytest.raises(SchemaError) as refused:
         schema_grammar(schema)
     if "$ref" not in branches[0]:
-        assert (refused.value.path, refused.value.unsupported) == (("properties", "a", "oneOf"), True)
+        assert (refused.value.path, refused.value.kind) == (("properties", "a", "oneOf"), "unsupported")
         assert "0 and 1" in str(refused.value) or "1 and 0" in str(refused.value)
         assert schema_grammar(schema, strict=False).root
 
@@ -242,7 +396,7 @@ def test_one_of_whatever_branches_is_refused_or_exact(branches: list[Any], seed:
     try:
         written = texts(schema, 5, seed)
     except SchemaError as error:
-        assert error.unsupported
+        assert error.kind != "invalid"
         return
     for text in written:
         assert_valid(text, schema)
@@ -261,6 +415,34 @@ HOSTILE = {
     "large": {"enum": ["x" * MAX_SCHEMA_BYTES]},
     "many repetitions": {"properties": {str(n): {"type": "string", "maxLength": 99_900 + n} for n in range(99)}},
     "repeated patterns": {"type": "string", "pattern": "^" + "(a{200}b{200})" * 100 + "$"},
+    "values to compare with values": {"allOf": [{"enum": list(range(7000))}, {"enum": list(range(3000, 9000))}]},
+    "a pattern to compare with values": {"enum": ["a" * 30_000 + "b"], "pattern": "^(a+)+$"},
+    "values that may nest in many ways": {
+        "allOf": [{"$ref": "#/$defs/a"}, {"const": json.loads("[" * 50 + "]" * 50)}],
+        "$defs": {
+            name: {"anyOf": [{"items": {"$ref": "#/$defs/a"}}, {"items": {"$ref": "#/$defs/b"}}]} for name in "ab"
+        },
+    },
+    "alternatives that multiply": {
+        "allOf": [
+            {"anyOf": [{"properties": {f"p{n}": {"const": way}}} for way in range(2)]} | {"type": "object"}
+            for n in range(40)
+        ]
+    },
+    "meetings that multiply": {
+        "$ref": "#/$defs/0",
+        "$defs": {
+            str(n): {
+                "type": "object",
+                "properties": {
+                    "a": {"allOf": [{"$ref": f"#/$defs/{(n + 1) % 40}"}, {"$ref": f"#/$defs/{(n * 7 + 3) % 40}"}]},
+                    "b": {"$ref": f"#/$defs/{(n * 3 + 1) % 40}"},
+                },
+            }
+            for n in range(40)
+        },
+    },
+    "many objects at once": {"allOf": [{"properties": {f"p{n}": {"minimum": 1}}, "required": []} for n in range(1500)]},
     "many branches of which one": {"oneOf": [{"properties": {"a": {"type": "null"}}} for _ in range(100)]},
     "many branches": {"anyOf": [{"const": n} for n in range(1000)]},
     "branches that multiply": {

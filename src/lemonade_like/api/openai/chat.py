@@ -34,13 +34,18 @@ async def create_chat_completion(request: Request) -> Response:
     batches = side_by_side([rooms.turns.run(turn) for turn in turn_requests(wanted, body.choices)])
 
     include_harmony = "harmony" in (body.include or ())
+    function_call = bool(body.functions)
     if body.stream:
         writer = ChunkWriter(
-            header, choices=body.choices, include_usage=body.include_usage, include_harmony=include_harmony
+            header,
+            choices=body.choices,
+            include_usage=body.include_usage,
+            include_harmony=include_harmony,
+            function_call=function_call,
         )
         return EventStream(batches, writer, on_end=lambda: _note_usage(request, writer))
 
-    fold = AnswerFold(header, choices=body.choices, include_harmony=include_harmony)
+    fold = AnswerFold(header, choices=body.choices, include_harmony=include_harmony, function_call=function_call)
 
     async def gather() -> None:
         async with aclosing(batches):

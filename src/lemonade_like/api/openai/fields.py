@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 _FUNCTION_NAME: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,64}")
 _WORD: Final = re.compile(r"\S{1,256}")
 _CONTENT_TYPE: Final = re.compile(r"(?:<\|constrain\|>)?[\w.+/-]{1,64}|<\|constrain\|>")
+_TOKEN_ID: Final = re.compile(r"[0-9]{1,9}")
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -64,9 +65,28 @@ def as_list(value: Any) -> Any:
     return value
 
 
+def _token_id(token: str) -> str:
+    if not _TOKEN_ID.fullmatch(token):
+        raise PydanticCustomError(
+            "token_id", "must name tokens by their ids, as in {\"15043\": -100}, not '{token}'", {"token": token[:40]}
+        )
+    return token
+
+
 def as_json_text(arguments: Any) -> Any:
     """Some clients send a call's arguments as the object itself."""
     return orjson.dumps(arguments).decode() if isinstance(arguments, dict) else arguments
+
+
+def nested_function(tool: Any) -> Any:
+    """Check that a tool has its name where chat completions have it."""
+    if isinstance(tool, dict) and tool.get("type") == "function" and "name" in tool and "function" not in tool:
+        raise PydanticCustomError(
+            "flat_function",
+            "has the form of the Responses API. Here the name goes inside 'function': "
+            '{"type": "function", "function": {"name": …}}',
+        )
+    return tool
 
 
 def without(what: str) -> Any:
@@ -91,5 +111,6 @@ TokenBudget = Annotated[int, Field(ge=0, le=2**31 - 1)]
 #: The engine allocates this many tokens for each slot, so it is bounded by the longest context there is.
 LastTokens = Annotated[int, Field(ge=-1, le=1_048_576)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
+TokenId = Annotated[str, AfterValidator(_token_id)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0, le=1_000_000)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from lemonade_like.api.openai.fields import (
@@ -22,10 +22,12 @@ from lemonade_like.api.openai.fields import (
     LastTokens,
     Penalty,
     TokenBudget,
+    TokenId,
     TokenLimit,
     as_json_text,
     as_list,
     as_parts,
+    nested_function,
     without,
     word,
 )
@@ -124,6 +126,11 @@ class ToolIn(_Wire):
     type: Literal["function"] = "function"
     function: FunctionIn
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_the_form_of_this_api(cls, tool: Any) -> Any:
+        return nested_function(tool)
+
 
 class NamedFunctionIn(_Wire):
     """The name of a tool in a tool choice."""
@@ -183,7 +190,15 @@ def _tool_choice_form(choice: Any) -> Any:
         if choice not in ("none", "auto", "required"):
             raise PydanticCustomError("choice", "must be 'none', 'auto', 'required', or an object that names a tool")
         return {"type": choice}
-    return choice
+    return nested_function(choice)
+
+
+def _function_call_form(choice: Any) -> Any:
+    if choice in ("none", "auto"):
+        return {"type": choice}
+    if isinstance(choice, dict) and isinstance(choice.get("name"), str):
+        return {"type": "function", "function": {"name": choice["name"]}}
+    raise PydanticCustomError("choice", "must be 'none', 'auto', or an object with the name of a function")
 
 
 class StreamOptionsIn(_Wire):
@@ -252,7 +267,7 @@ class SamplersIn(_Wire):
     samplers: list[str] | None = None
     logit_bias: (
         Annotated[
-            dict[Annotated[str, Field(pattern=r"^\d{1,9}$")], Annotated[float, Field(ge=-100, le=100)]],
+            dict[TokenId, Annotated[float, Field(ge=-100, le=100)]],
             Field(max_length=10_000),
         ]
         | None
@@ -318,9 +333,23 @@ class ChatCompletionRequest(SamplersIn):
         default=None, description="Whether to give them for the tokens of the visible answer."
     )
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
-    functions: without("offer the functions as 'tools'") = None  # type: ignore[valid-type]
+    functions: list[FunctionIn] | None = Field(
+        default=None, description="What tools were called before; a call is then answered as `function_call`."
+    )
+    function_call: Annotated[ToolChoiceIn, BeforeValidator(_function_call_form)] | None = Field(
+        default=None, description="What tool_choice was called before: `none`, `auto`, or a name."
+    )
     audio: without("answers are text only") = None  # type: ignore[valid-type]
     web_search_options: without("this server does not search the web") = None  # type: ignore[valid-type]
+
+    @field_validator("functions")
+    @classmethod
+    def _tools_are_offered_in_one_form(
+        cls, value: list[FunctionIn] | None, info: ValidationInfo
+    ) -> list[FunctionIn] | None:
+        if value and info.data.get("tools"):
+            raise PydanticCustomError("functions", "cannot be sent beside 'tools': offer all as 'tools'")
+        return value
 
     @field_validator("top_logprobs")
     @classmethod
@@ -328,6 +357,11 @@ class ChatCompletionRequest(SamplersIn):
         if value is not None and not info.data.get("logprobs"):
             raise PydanticCustomError("top_logprobs", "needs 'logprobs' to be true")
         return value
+
+    @property
+    def offered(self) -> list[FunctionIn]:
+        """The functions that may be called, in whichever form they are offered."""
+        return self.functions or [tool.function for tool in self.tools or ()]
 
     @property
     def choices(self) -> int:

@@ -10,7 +10,6 @@ from lemonade_like.api.openai.schema import (
     MessageIn,
     ResponseFormatIn,
     SamplersIn,
-    ToolIn,
 )
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.conversation import EFFORTS
@@ -30,7 +29,7 @@ def turn_request(body: ChatCompletionRequest) -> TurnRequest:
         BadRequest: two tools have one name, the tool choice asks for a tool that is not offered, or the effort is none
             that is known.
     """
-    tools = _tools(body.tools or ())
+    tools = _tools(body)
     allowed, choice = _chosen(tools, body)
     return TurnRequest(
         model=body.model,
@@ -38,7 +37,8 @@ def turn_request(body: ChatCompletionRequest) -> TurnRequest:
         tools=tools,
         tool_choice=choice,
         allowed_tools=allowed,
-        parallel_tool_calls=body.parallel_tool_calls is not False,
+        # A message has one function_call at most.
+        parallel_tool_calls=body.parallel_tool_calls is not False and not body.functions,
         response_format=_response_format(body.response_format),
         sampling=_sampling(body),
         max_tokens=body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens,
@@ -54,14 +54,14 @@ def turn_request(body: ChatCompletionRequest) -> TurnRequest:
     )
 
 
-def _tools(offered: Sequence[ToolIn]) -> tuple[FunctionTool, ...]:
+def _tools(body: ChatCompletionRequest) -> tuple[FunctionTool, ...]:
     tools: dict[str, FunctionTool] = {}
-    for place, tool in enumerate(offered):
-        function = tool.function
+    for place, function in enumerate(body.offered):
         if function.name in tools:
+            param = f"functions[{place}].name" if body.functions else f"tools[{place}].function.name"
             raise BadRequest(
-                f"'tools[{place}].function.name' is '{function.name}', which is the name of another tool already.",
-                param=f"tools[{place}].function.name",
+                f"'{param}' is '{function.name}', which is the name of another tool already.",
+                param=param,
                 code="invalid_value",
             )
         tools[function.name] = FunctionTool(
@@ -72,7 +72,9 @@ def _tools(offered: Sequence[ToolIn]) -> tuple[FunctionTool, ...]:
 
 def _chosen(tools: tuple[FunctionTool, ...], body: ChatCompletionRequest) -> tuple[frozenset[str] | None, ToolChoice]:
     """The names of the tools that may be called, ``None`` for all, and how free the model is to."""
-    choice = body.tool_choice
+    choice, field = body.tool_choice, "tool_choice"
+    if choice is None:
+        choice, field = body.function_call, "function_call"
     if choice is None:
         return None, "auto"
     names = choice.names
@@ -81,8 +83,8 @@ def _chosen(tools: tuple[FunctionTool, ...], body: ChatCompletionRequest) -> tup
         if unknown:
             offered = ", ".join(f"'{tool.name}'" for tool in tools) or "none"
             raise BadRequest(
-                f"'tool_choice' names the tool '{unknown[0]}', which is not among the tools offered ({offered}).",
-                param="tool_choice",
+                f"'{field}' names the tool '{unknown[0]}', which is not among the tools offered ({offered}).",
+                param=field,
                 code="invalid_value",
             )
     if choice.mode == "required" and not tools:

@@ -59,14 +59,23 @@ class AnswerHeader:
 
 
 class ChunkWriter:
-    """Writes an answer as a stream of chunks."""
+    """Writes an answer as a stream of chunks. With ``function_call`` a call has the form that it had before tools."""
 
     def __init__(
-        self, header: AnswerHeader, *, choices: int = 1, include_usage: bool = False, include_harmony: bool = False
+        self,
+        header: AnswerHeader,
+        *,
+        choices: int = 1,
+        include_usage: bool = False,
+        include_harmony: bool = False,
+        function_call: bool = False,
     ) -> None:
         self._header = orjson.dumps(header.fields("chat.completion.chunk")).removesuffix(b"}")
         self._include_usage = include_usage
-        self._choices = [_ChoiceChunks(self._header, index, include_usage, include_harmony) for index in range(choices)]
+        self._choices = [
+            _ChoiceChunks(self._header, index, include_usage, include_harmony, function_call)
+            for index in range(choices)
+        ]
 
     def write(self, batch: Batch) -> bytes:
         """Return the chunks of a batch, joined; nothing, if it only says that something is under way."""
@@ -104,8 +113,11 @@ class _ChoiceChunks:
     This is the hot path. What all chunks have in common is encoded once, and the pieces of a batch are joined once.
     """
 
-    def __init__(self, header: bytes, index: int, include_usage: bool, include_harmony: bool) -> None:
+    def __init__(
+        self, header: bytes, index: int, include_usage: bool, include_harmony: bool, function_call: bool
+    ) -> None:
         self._raw: list[dict[str, Any]] | None = [] if include_harmony else None
+        self._function_call = function_call
         self.finish: Finish | None = None
         self.progress: Progress | None = None
         self._open = b'data: %b,"choices":[{"index":%d,"delta":{' % (header, index)
@@ -119,7 +131,11 @@ class _ChoiceChunks:
         self._delta = self._open + role
         self._content = self._delta + b'"content":'
         self._reasoning = self._delta + b'"reasoning_content":'
-        self._tool_call = self._delta + b'"tool_calls":[{"index":%d,'
+        self._tool_call = self._delta + b'"tool_calls":[{"index":%d,"function":{"arguments":'
+        self._after_arguments = b"}}]"
+        if self._function_call:
+            self._tool_call = self._delta + b'"function_call":{"arguments":'
+            self._after_arguments = b"}"
 
     def write(self, events: Sequence[Event]) -> bytes:
         if self._role_is_due:
@@ -152,14 +168,15 @@ class _ChoiceChunks:
                 text = dumps(event.text)  # type: ignore[union-attr]
                 out += (self._reasoning, text, b',"reasoning":', text, close)
             elif isinstance(event, ToolCallArgumentsDelta):
-                out += (self._tool_call % event.index, b'"function":{"arguments":', dumps(event.text), b"}}]", close)
+                if self._function_call and event.index:  # this form has room for one
+                    continue
+                call = self._tool_call if self._function_call else self._tool_call % event.index
+                out += (call, dumps(event.text), self._after_arguments, close)
             elif isinstance(event, ToolCallStart):
+                if self._function_call and event.index:
+                    continue
                 self._has_answer = True
-                call = b'"id":%b,"type":"function","function":{"name":%b,"arguments":""}}]' % (
-                    dumps(event.id),
-                    dumps(event.name),
-                )
-                out += (self._tool_call % event.index, call, close)
+                out += (self._delta, self._call_start(event), close)
             elif isinstance(event, Progress):
                 self.progress = event
             elif isinstance(event, MessageEnd):
@@ -169,6 +186,16 @@ class _ChoiceChunks:
                 self.finish = event
                 out.append(self._finish_chunk(event))
         return b"".join(out)
+
+    def _call_start(self, event: ToolCallStart) -> bytes:
+        name = orjson.dumps(event.name)
+        if self._function_call:
+            return b'"function_call":{"name":%b,"arguments":""}' % name
+        return b'"tool_calls":[{"index":%d,"id":%b,"type":"function","function":{"name":%b,"arguments":""}}]' % (
+            event.index,
+            orjson.dumps(event.id),
+            name,
+        )
 
     def _close_with(self, logprobs: list[TokenLogprob]) -> bytes:
         return b'},"logprobs":%b,"finish_reason":null}]%b' % (orjson.dumps(_logprobs_object(logprobs)), self._usage)
@@ -180,16 +207,18 @@ class _ChoiceChunks:
             separator = b"" if delta.endswith(b"{") else b","
             delta = b'%b%b"harmony":%b' % (delta, separator, orjson.dumps(self._raw))
         timings = b',"timings":' + orjson.dumps(finish.timings) if finish.timings else b""
-        reason = orjson.dumps(finish.reason)
+        reason = orjson.dumps(_reason(finish, self._function_call))
         return b'%b},"logprobs":null,"finish_reason":%b}]%b%b' % (delta, reason, timings, self._usage)
 
 
 class AnswerFold:
     """Folds the same events into a whole answer."""
 
-    def __init__(self, header: AnswerHeader, *, choices: int = 1, include_harmony: bool = False) -> None:
+    def __init__(
+        self, header: AnswerHeader, *, choices: int = 1, include_harmony: bool = False, function_call: bool = False
+    ) -> None:
         self._header = header
-        self._choices = [_FoldedChoice(include_harmony) for _ in range(choices)]
+        self._choices = [_FoldedChoice(include_harmony, function_call) for _ in range(choices)]
 
     def add(self, batch: Batch) -> None:
         """Take a batch in."""
@@ -227,8 +256,9 @@ class _FoldedCall:
 class _FoldedChoice:
     """One choice; texts are kept in pieces and joined once, so that the cost grows with the text and no faster."""
 
-    def __init__(self, include_harmony: bool) -> None:
+    def __init__(self, include_harmony: bool, function_call: bool) -> None:
         self._raw: list[dict[str, Any]] | None = [] if include_harmony else None
+        self._function_call = function_call
         self.finish: Finish | None = None
         self._content: list[str] = []
         self._logprobs: list[TokenLogprob] = []
@@ -259,7 +289,7 @@ class _FoldedChoice:
             "index": index,
             "message": self._message(),
             "logprobs": _logprobs_object(self._logprobs) if self._logprobs else None,
-            "finish_reason": self.finish.reason,
+            "finish_reason": _reason(self.finish, self._function_call),
         }
 
     def _message(self) -> dict[str, Any]:
@@ -267,7 +297,10 @@ class _FoldedChoice:
         message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
         if self._reasoning:
             message["reasoning_content"] = message["reasoning"] = "".join(self._reasoning)
-        if self._calls:
+        if self._calls and self._function_call:
+            call = self._calls[min(self._calls)]
+            message["function_call"] = {"name": call.name, "arguments": "".join(call.arguments)}
+        elif self._calls:
             message["tool_calls"] = [
                 {
                     "id": call.id,
@@ -279,6 +312,10 @@ class _FoldedChoice:
         if self._raw is not None:
             message["harmony"] = self._raw
         return message
+
+
+def _reason(finish: Finish, function_call: bool) -> str:
+    return "function_call" if function_call and finish.reason == "tool_calls" else finish.reason
 
 
 def _logprobs_object(logprobs: Iterable[TokenLogprob]) -> dict[str, Any]:

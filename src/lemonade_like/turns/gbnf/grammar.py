@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import orjson
 from jsonschema.exceptions import best_match
-from jsonschema.validators import Draft202012Validator, validator_for
+from jsonschema.validators import Draft201909Validator, Draft202012Validator, validator_for
 
 from lemonade_like.turns.gbnf.rules import Rules, SchemaError
-from lemonade_like.turns.gbnf.schema import Converter
+from lemonade_like.turns.gbnf.writer import Writer
 
 #: A larger schema takes longer to check than a request may hold up others.
 MAX_SCHEMA_BYTES: Final = 100_000
@@ -31,15 +31,16 @@ class JsonGrammar:
 ANY_OBJECT: Final = JsonGrammar("object")
 
 
-def schema_grammar(schema: Any, *, strict: bool = True) -> JsonGrammar:
+def schema_grammar(schema: Any, *, strict: bool = True, object_only: bool = False) -> JsonGrammar:
     """Return the grammar of a schema. Rule names of different schemas differ. Results are remembered, within bounds.
 
-    With ``strict``, what cannot be enforced is an error; without, it is left to the model.
+    With ``strict``, what cannot be enforced is an error; without, it is left to the model. With ``object_only``, it is
+    the grammar of the objects that are valid by the schema.
 
     Raises:
-        SchemaError: the schema is wrong, too large, or says what cannot be enforced.
+        SchemaError: the schema is wrong, too large, says what cannot be enforced, or allows nothing.
     """
-    return _converted(_written(schema), strict)
+    return _converted(_written(schema), strict, object_only)
 
 
 def check_schema(schema: Any) -> None:
@@ -48,7 +49,7 @@ def check_schema(schema: Any) -> None:
     Raises:
         SchemaError: the schema is wrong or too large.
     """
-    _check(orjson.loads(_written(schema)))
+    _check(orjson.loads(_written(schema)), strict=True)
 
 
 def _written(schema: Any) -> bytes:
@@ -62,20 +63,30 @@ def _written(schema: Any) -> bytes:
 
 
 @lru_cache(maxsize=64)
-def _converted(written: bytes, strict: bool) -> JsonGrammar:
+def _converted(written: bytes, strict: bool, object_only: bool) -> JsonGrammar:
     schema = orjson.loads(written)
-    _check(schema)
-    rules = Rules("s" + hashlib.sha256(written).hexdigest()[:10] + ("" if strict else "x"))
-    root = Converter(schema, rules, strict=strict).convert()
+    _check(schema, strict=strict)
+    mark = ("" if strict else "x") + ("o" if object_only else "")
+    rules = Rules("s" + hashlib.sha256(written).hexdigest()[:10] + mark)
+    writer = Writer(schema, rules, lambda part: _check(part, strict=strict), strict=strict)
+    try:
+        root = writer.write(object_only=object_only)
+    except RecursionError:
+        raise SchemaError("combines its parts too deeply") from None
     return JsonGrammar(root, rules.text())
 
 
-def _check(schema: Any) -> None:
+def _check(schema: Any, *, strict: bool) -> None:
     _check_depth(schema)
-    checker = validator_for(schema, default=Draft202012Validator)
+    checker = validator_for(schema if isinstance(schema, dict) else {}, default=Draft202012Validator)
     error = best_match(checker(checker.META_SCHEMA).iter_errors(schema))
-    if error is not None:
-        raise SchemaError(f"is not as JSON Schema wants it: {error.message[:200]}", tuple(error.absolute_path))
+    if error is None:
+        return
+    # Many schemas that do not say their draft are of an older one, where 'items' may be a list.
+    older = Draft201909Validator(Draft201909Validator.META_SCHEMA)
+    if not strict and isinstance(schema, dict) and "$schema" not in schema and older.is_valid(schema):
+        return
+    raise SchemaError(f"is not as JSON Schema wants it: {error.message[:200]}", tuple(error.absolute_path))
 
 
 def _check_depth(schema: Any) -> None:

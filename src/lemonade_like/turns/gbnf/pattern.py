@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 from lemonade_like.turns.gbnf.rules import (
     CharSet,
-    Rules,
     SchemaError,
     char_set,
     character_class,
@@ -16,6 +17,11 @@ from lemonade_like.turns.gbnf.rules import (
     literal,
     minus,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lemonade_like.turns.gbnf.rules import Rules
 
 _DIGIT: Final = chars("0123456789")
 _WORD: Final = char_set((ord("a"), ord("z")), (ord("A"), ord("Z")), *_DIGIT, (ord("_"), ord("_")))
@@ -48,30 +54,75 @@ _NOT_PLAIN: Final = char_set((0, 31), (127, 127), (0xD800, 0xDFFF), *chars('<"\\
 _COUNT: Final = re.compile(r"\{(\d{1,6})(?:(,)(\d{1,6})?)?\}")
 _MAX_DEPTH: Final = 20
 _MAX_COUNT: Final = 250
-
-#: Formats that JSON Schema names, so far as a pattern can say them. February has 28 days here.
-_TIME: Final = r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)"
-_DATE: Final = (
-    r"(19|20)\d\d-((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|1\d|2[0-8]))"
-)
-_OCTET: Final = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_LABEL: Final = r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?"
-_HOSTNAME: Final = rf"{_LABEL}(\.{_LABEL}){{0,6}}"
-FORMATS: Final = {
-    "date": f"^{_DATE}$",
-    "time": f"^{_TIME}$",
-    "date-time": f"^{_DATE}T{_TIME}$",
-    "duration": r"^P(\d{1,4}W|\d{1,4}D(T\d{1,4}H)?|T\d{1,4}[HMS])$",
-    "email": rf"^[a-zA-Z0-9_+-]{{1,20}}(\.[a-zA-Z0-9_+-]{{1,20}}){{0,3}}@{_HOSTNAME}$",
-    "hostname": f"^{_HOSTNAME}$",
-    "ipv4": rf"^{_OCTET}(\.{_OCTET}){{3}}$",
-    "ipv6": r"^([0-9a-f]{1,4}:){7}[0-9a-f]{1,4}$",
-    "uuid": r"^[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$",
-}
+#: Engines refuse to repeat one thing much oftener.
+_MAX_LENGTH: Final = 1000
+#: Comparing a text with a pattern takes at most so many steps.
+_MAX_STEPS: Final = 100_000
 
 
-def string_matching(pattern: str, rules: Rules) -> str:
-    """Return an expression for the JSON strings that match: anywhere within, unless the pattern is anchored.
+@dataclass(frozen=True)
+class One:
+    """One character of a set, or any."""
+
+    members: CharSet | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """One of several sequences."""
+
+    options: tuple[Sequence, ...]
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Something ``least`` to ``most`` times."""
+
+    element: Node
+    least: int
+    most: int | None
+
+
+Node = One | Group | Repeated
+Sequence = tuple[Node, ...]
+_ANYTHING: Final = Repeated(One(None), 0, None)
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A regular expression, of whole strings: what may be before and after is in it."""
+
+    options: tuple[Sequence, ...]
+
+    def written(self, rules: Rules, least: int = 0, most: int | None = None) -> str | None:
+        """Return an expression for the JSON strings of ``least`` to ``most`` characters that match; ``None`` if there
+        are none.
+
+        Raises:
+            SchemaError: the two cannot be enforced together.
+        """
+        options = [fitted for option in self.options if (fitted := _fitted(option, least, most)) is not None]
+        if not options:
+            return None
+        return f'"\\"" ( {_alternatives(options, rules)} ) "\\""'
+
+    def possible(self, least: int, most: int | None) -> bool:
+        """Return whether it can match texts of ``least`` to ``most`` characters, or that is hard to tell."""
+        every = map(_lengths, self.options)
+        return any((high is None or high >= least) and (most is None or low <= most) for low, high in every)
+
+    def matches(self, text: str) -> bool:
+        """Return whether a text matches, in a time that is bounded whatever the pattern.
+
+        Raises:
+            SchemaError: it would take longer.
+        """
+        return len(text) in _Matcher(text).ends(Group(self.options), {0})
+
+
+@lru_cache(maxsize=256)
+def parsed(pattern: str) -> Pattern:
+    """Return a pattern, which matches anywhere within a string unless it is anchored.
 
     Raises:
         SchemaError: the pattern is wrong, or has what no grammar can say (look-around, back-references, ``\\b``).
@@ -80,34 +131,135 @@ def string_matching(pattern: str, rules: Rules) -> str:
         re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
         raise SchemaError(f"is no regular expression: {error}") from None
-    return f'"\\"" ( {_Parser(pattern, rules).parse()} ) "\\""'
+    return Pattern(_Parser(pattern).parse())
+
+
+def _fitted(option: Sequence, least: int, most: int | None) -> Sequence | None:
+    """The sequence with its repetitions held to a length in all; ``None`` if it cannot have it."""
+    shortest, longest = _lengths(option)
+    if (longest is not None and longest < least) or (most is not None and shortest > most):
+        return None
+    if shortest >= least and (most is None or (longest is not None and longest <= most)):
+        return option
+    varied = [place for place, node in enumerate(option) if len(set(_node_lengths(node))) > 1]
+    varying = option[varied[0]]
+    unit = _node_lengths(varying.element) if isinstance(varying, Repeated) else (0, None)
+    if len(varied) > 1 or not isinstance(varying, Repeated) or unit[0] != unit[1]:
+        raise SchemaError(
+            "cannot be enforced together with 'pattern', unless at most one part of it varies in length: say the "
+            "length in the pattern, as in '^[a-z]{1,3}$'",
+            kind="unsupported",
+        )
+    others = shortest - varying.least * unit[0]
+    low = max(varying.least, -((others - least) // unit[0]))
+    high = varying.most if most is None else (most - others) // unit[0]
+    if varying.most is not None and high is not None:
+        high = min(high, varying.most)
+    if high is not None and high < low:
+        return None
+    if max(low, high or 0) > _MAX_LENGTH:
+        raise SchemaError(f"may be {_MAX_LENGTH} at most together with 'pattern'", kind="unsupported")
+    return (*option[: varied[0]], Repeated(varying.element, low, high), *option[varied[0] + 1 :])
+
+
+def _lengths(sequence: Sequence) -> tuple[int, int | None]:
+    shortest = 0
+    longest: int | None = 0
+    for node in sequence:
+        low, high = _node_lengths(node)
+        shortest += low
+        longest = None if longest is None or high is None else longest + high
+    return shortest, longest
+
+
+def _node_lengths(node: Node) -> tuple[int, int | None]:
+    if isinstance(node, One):
+        return 1, 1
+    if isinstance(node, Group):
+        every = [_lengths(option) for option in node.options]
+        highs = [high for _, high in every if high is not None]
+        return min(low for low, _ in every), max(highs) if len(highs) == len(every) else None
+    low, high = _node_lengths(node.element)
+    if high == 0 or node.most == 0:
+        return 0, 0
+    return low * node.least, None if high is None or node.most is None else high * node.most
+
+
+def _alternatives(options: Iterable[Sequence], rules: Rules) -> str:
+    return " | ".join(" ".join(_written(node, rules) for node in option) or '""' for option in options)
+
+
+def _written(node: Node, rules: Rules) -> str:
+    if isinstance(node, One):
+        return "char" if node.members is None else _one_of(node.members)
+    if isinstance(node, Group):
+        return f"( {_alternatives(node.options, rules)} )"
+    element = _written(node.element, rules)
+    return rules.repeat(element if element == "char" else rules.add(element), node.least, node.most)
+
+
+class _Matcher:
+    """Follows every way at once, so that no pattern makes it go back."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._steps = 0
+
+    def ends(self, node: Node, starts: set[int]) -> set[int]:
+        """Where a match may end that begins at one of ``starts``."""
+        self._steps += 1 + len(starts)
+        if self._steps > _MAX_STEPS:
+            raise SchemaError("takes too long to be compared with the values beside it", kind="unsupported")
+        if isinstance(node, One):
+            return {at + 1 for at in starts if at < len(self._text) and _holds(node.members, self._text[at])}
+        if isinstance(node, Group):
+            return set().union(*(self._sequence(option, starts) for option in node.options))
+        for _ in range(node.least):
+            starts = self.ends(node.element, starts)
+        reached = set(starts)
+        count = node.least
+        while starts and (node.most is None or count < node.most):
+            starts = self.ends(node.element, starts) - reached
+            reached |= starts
+            count += 1
+        return reached
+
+    def _sequence(self, option: Sequence, starts: set[int]) -> set[int]:
+        for node in option:
+            if not starts:
+                break
+            starts = self.ends(node, starts)
+        return starts
+
+
+def _holds(members: CharSet | None, character: str) -> bool:
+    return members is None or any(low <= ord(character) <= high for low, high in members)
 
 
 class _Parser:
-    def __init__(self, pattern: str, rules: Rules) -> None:
+    def __init__(self, pattern: str) -> None:
         self._text = pattern
         self._at = 0
-        self._rules = rules
 
-    def parse(self) -> str:
-        expression = self._alternatives(depth=0)
+    def parse(self) -> tuple[Sequence, ...]:
+        options = self._alternatives(depth=0)
         if self._at < len(self._text):
             raise self._unsupported()
-        return expression
+        return options
 
-    def _alternatives(self, depth: int) -> str:
+    def _alternatives(self, depth: int) -> tuple[Sequence, ...]:
         if depth > _MAX_DEPTH:
-            raise SchemaError("nests its groups too deeply", unsupported=True)
+            raise SchemaError("nests its groups too deeply", kind="unsupported")
         options = [self._sequence(depth)]
         while self._take("|"):
             options.append(self._sequence(depth))
-        return " | ".join(options)
+        return tuple(options)
 
-    def _sequence(self, depth: int) -> str:
+    def _sequence(self, depth: int) -> Sequence:
         outermost = depth == 0
-        elements = []
+        elements: list[Node] = []
         if outermost and not self._take("^"):
-            elements.append("char*")
+            elements.append(_ANYTHING)
         ended = False
         while self._at < len(self._text) and self._text[self._at] not in "|)":
             if outermost and self._text[self._at] == "$":
@@ -118,10 +270,10 @@ class _Parser:
                 break
             elements.append(self._quantified(self._element(depth)))
         if outermost and not ended:
-            elements.append("char*")
-        return " ".join(elements) or '""'
+            elements.append(_ANYTHING)
+        return tuple(elements)
 
-    def _element(self, depth: int) -> str:
+    def _element(self, depth: int) -> Node:
         sign = self._next()
         if sign == "(":
             if self._take("?") and not self._take(":"):
@@ -132,18 +284,18 @@ class _Parser:
             inner = self._alternatives(depth + 1)
             if not self._take(")"):
                 raise self._unsupported()
-            return f"( {inner} )"
+            return Group(inner)
         if sign == "[":
-            return _one_of(self._class())
+            return One(self._class())
         if sign == ".":
-            return _one_of(_ANY)
+            return One(_ANY)
         if sign == "\\":
-            return _one_of(self._escape())
+            return One(self._escape())
         if sign in "^$*+?":
             raise self._unsupported()
-        return _one_of(chars(sign))
+        return One(chars(sign))
 
-    def _quantified(self, element: str) -> str:
+    def _quantified(self, element: Node) -> Node:
         count = _COUNT.match(self._text, self._at)
         if count:
             self._at = count.end()
@@ -163,8 +315,8 @@ class _Parser:
         if self._at < len(self._text) and (self._text[self._at] in "*+?" or _COUNT.match(self._text, self._at)):
             raise self._unsupported()
         if max(least, most or 0) > _MAX_COUNT:
-            raise SchemaError(f"repeats something more than {_MAX_COUNT} times", unsupported=True)
-        return self._rules.repeat(self._rules.add(element), least, most)
+            raise SchemaError(f"repeats something more than {_MAX_COUNT} times", kind="unsupported")
+        return Repeated(element, least, most)
 
     def _class(self) -> CharSet:
         negated = self._take("^")
@@ -219,7 +371,7 @@ class _Parser:
         return False
 
     def _unsupported(self) -> SchemaError:
-        return SchemaError(f"has something at character {self._at} that a grammar cannot say", unsupported=True)
+        return SchemaError(f"has something at character {self._at} that a grammar cannot say", kind="unsupported")
 
 
 def _one_of(members: CharSet) -> str:
@@ -229,5 +381,5 @@ def _one_of(members: CharSet) -> str:
     if plain:
         options.insert(0, character_class(plain))
     if not options:
-        raise SchemaError("asks for characters that this server does not write", unsupported=True)
+        raise SchemaError("asks for characters that this server does not write", kind="unsupported")
     return options[0] if len(options) == 1 else f"( {' | '.join(options)} )"

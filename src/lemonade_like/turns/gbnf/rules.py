@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+import re
+from typing import Any, Final, Literal
 
 #: Inclusive ranges of code points, in order and apart from each other.
 CharSet = tuple[tuple[int, int], ...]
+Path = tuple[str | int, ...]
 
 #: The rules that every JSON grammar rests on. Values do not end in space; what holds them places it.
 #: To the engine, ``<|end|>`` the control token is also text that a set of characters matches. So that a string cannot
@@ -27,17 +29,20 @@ integer ::= "-"? ( "0" | [1-9] [0-9]{0,14} )
 space ::= " "{0,2} ( "\n" [ \t]{0,20} )?
 """.lstrip()
 
+_RULE_NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
 _LAST: Final = 0x10FFFF
 
 
 class SchemaError(ValueError):
-    """A schema that cannot be made a grammar. ``path`` leads to the part at fault; ``unsupported`` tells what is
-    valid, but cannot be enforced, from what is wrong."""
+    """A schema that cannot be made a grammar. ``path`` leads to the part at fault; ``kind`` tells what is wrong from
+    what is right but cannot be enforced, and from what is right but leaves no value."""
 
-    def __init__(self, message: str, path: tuple[str | int, ...] = (), *, unsupported: bool = False) -> None:
+    def __init__(
+        self, message: str, path: Path = (), *, kind: Literal["invalid", "unsupported", "impossible"] = "invalid"
+    ) -> None:
         super().__init__(message)
         self.path = path
-        self.unsupported = unsupported
+        self.kind: Literal["invalid", "unsupported", "impossible"] = kind
 
 
 class Rules:
@@ -70,7 +75,9 @@ class Rules:
             raise SchemaError("makes too large a grammar: use fewer or shorter parts")
 
     def add(self, expression: str) -> str:
-        """Return the name of a rule for this expression."""
+        """Return the name of a rule for this expression; of a name, itself."""
+        if _RULE_NAME.fullmatch(expression):
+            return expression
         name = self._names.get(expression)
         if name is None:
             name = self._names[expression] = self.reserve()
