@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import openai
-import psutil
 import pytest
 
 from tests.support.answers import Answer, Collector, streamed
 from tests.support.faults import FaultyServer, faulty_server
-from tests.support.processes import wait_until_gone
+from tests.support.processes import running_children, wait_until_gone
 from tests.support.server_process import address, server_process
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ async def test_a_long_prefill_is_not_taken_for_a_hang(
 async def test_an_engine_that_is_killed_while_it_loads_is_told_and_the_next_request_starts_it(cache_dir: Path) -> None:
     async with faulty_server(cache_dir) as server:
         asking = asyncio.create_task(server.ask(stream=False, **SONG))
-        while not (engines := [child for child in psutil.Process().children() if "--model" in child.cmdline()]):
+        while not (engines := running_children("--alias")):
             await asyncio.sleep(0)
         for engine in engines:
             engine.kill()

@@ -20,7 +20,7 @@ from lemonade_like.models.pull import Wanted
 from lemonade_like.models.pull_worker import Job
 from lemonade_like.models.pulling import PlannedFile, Pull, Pulls
 from tests.support.hub import Gate, Hub, running_hub, weights
-from tests.support.processes import wait_until_gone
+from tests.support.processes import running_children, wait_until_gone
 from tests.support.pulls import Puller
 
 ONE = "m-Q4_K_M.gguf"
@@ -201,4 +201,4 @@ def test_a_worker_ends_when_its_server_is_killed(hub: Hub, puller: Puller) -> No
 
 
 def workers() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if child.cmdline()[-1] == pulling_module._WORKER[-1]]
+    return running_children(pulling_module._WORKER[-1])

@@ -1,4 +1,4 @@
-"""Waiting for processes that are not our children."""
+"""Processes that tests start, or have started: which there are, and waiting for their end."""
 
 from __future__ import annotations
 
@@ -34,3 +34,16 @@ def is_running(pid: int) -> bool:
         return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
     except psutil.NoSuchProcess:
         return False
+
+
+def running_children(word: str) -> list[psutil.Process]:
+    """Return the processes that this one has started with ``word`` among their arguments."""
+    found = []
+    for child in psutil.Process().children():
+        try:
+            arguments = child.cmdline()
+        except psutil.Error:  # it ends just now
+            continue
+        if word in arguments:
+            found.append(child)
+    return found
