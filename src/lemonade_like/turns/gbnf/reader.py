@@ -98,6 +98,8 @@ class Reader:
         self._check = check
         self._strict = strict
         self._checked: set[Path] = set()
+        #: What references lead to that is no reference itself.
+        self._led_to: dict[str, tuple[Any, Path]] = {}
 
     def place(self, schema: Any, path: Path) -> Place:
         """Return where values of a schema are; for a plain reference, of what it refers to.
@@ -105,24 +107,23 @@ class Reader:
         Raises:
             SchemaError: a reference leads nowhere, or to itself.
         """
-        seen: set[Path] = set()
+        followed: set[str] = set()
         while True:
-            if schema is False:
-                return Never
-            if not isinstance(schema, dict):
-                return Meet()
-            keywords = _CONSTRAINTS.intersection(schema)
-            if not keywords:
-                return Meet()
+            keywords = _CONSTRAINTS.intersection(schema) if isinstance(schema, dict) else frozenset()
             if keywords != {"$ref"}:
-                return Meet((Part(path, schema),))
-            if path in seen:
-                raise SchemaError(f"refers to '{schema['$ref']}', which only leads back to itself", path)
-            seen.add(path)
-            found = self._resolved(schema["$ref"], path)
-            if found is None:
-                return Meet()
-            schema, path = found
+                break
+            reference = schema["$ref"]
+            if reference in self._led_to:
+                schema, path = self._led_to[reference]
+                continue
+            if reference in followed:
+                raise SchemaError(f"refers to '{reference}', which only leads back to itself", path)
+            followed.add(reference)
+            schema, path = self._resolved(reference, path) or (True, path)
+        self._led_to |= dict.fromkeys(followed, (schema, path))
+        if schema is False:
+            return Never
+        return Meet((Part(path, schema),)) if isinstance(schema, dict) and keywords else Meet()
 
     def combined(self, part: Part) -> list[Place]:
         """Return the places that must hold beside a schema's own keywords."""
