@@ -7,6 +7,7 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import APIRoute
 
+from lemonade_like.api.anthropic import messages
 from lemonade_like.api.lemonade import health
 from lemonade_like.api.openai import chat, models, render
 from lemonade_like.api.services import services
@@ -16,7 +17,7 @@ API_PREFIXES: Final = ("/v1", "/api/v1")
 
 
 _root = APIRouter()
-_FAMILIES: Final = (chat.router, render.router, models.router, health.router)
+_FAMILIES: Final = (chat.router, render.router, messages.router, models.router, health.router)
 
 
 def endpoint_paths() -> list[str]:
