@@ -71,9 +71,7 @@ def test_everything_that_can_be_asked_arrives() -> None:
     assert (sampling.temperature, sampling.top_p, sampling.extra) == (0.5, 0.9, {"top_k": 40})
     assert (request.stop, request.max_tokens, request.parallel_tool_calls) == (("a", "b"), 100, False)
     assert (request.tool_choice, request.allowed_tools) == ("required", None)
-    assert request.tools == (
-        FunctionTool("get_weather", WEATHER["description"], WEATHER["input_schema"], strict=True),
-    )
+    assert request.tools == (FunctionTool("get_weather", WEATHER["description"], WEATHER["input_schema"], strict=True),)
     assert request.response_format == ResponseFormat("answer", SCHEMA, param="output_config.format.schema")
     assert (request.reasoning_effort, request.reasoning_budget, request.reasoning_format) == ("xhigh", 50, "separate")
 
@@ -341,7 +339,8 @@ class TestTools:
         assert (request.tool_choice, request.allowed_tools, request.parallel_tool_calls) == expected
 
     @pytest.mark.parametrize(
-        "kind", ["web_search_20250305", "web_fetch_20260318", "code_execution_20260120", "tool_search_tool_regex_20251119"]
+        "kind",
+        ["web_search_20250305", "web_fetch_20260318", "code_execution_20260120", "tool_search_tool_regex_20251119"],
     )
     def test_tools_that_anthropic_runs_are_not_offered(self, kind: str) -> None:
         tools = [{"type": kind, "name": "hosted", "max_uses": 5}, WEATHER]

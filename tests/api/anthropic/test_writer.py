@@ -213,7 +213,9 @@ def test_every_message_has_an_id_of_its_own() -> None:
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-ARGUMENTS = st.dictionaries(TEXT, st.integers(-(2**63), 2**63) | TEXT, max_size=3).map(lambda value: orjson.dumps(value).decode())
+ARGUMENTS = st.dictionaries(TEXT, st.integers(-(2**63), 2**63) | TEXT, max_size=3).map(
+    lambda value: orjson.dumps(value).decode()
+)
 
 
 @st.composite
