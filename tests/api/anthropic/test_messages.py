@@ -158,6 +158,12 @@ async def test_what_fails_before_the_first_event_has_its_status(
     assert says in error_of(answer)["message"]
 
 
+async def test_a_thread_is_refused_with_the_code_at_which_the_sdk_sends_everything() -> None:
+    answer = await ask(HELLO, thread={"type": "create"})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["details"]["error_code"] == "thread_unsupported_request"
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_unforeseen_error_is_answered_without_its_cause(stream: bool) -> None:
     async with client_of(scripted_app(scripted_services(ScriptedTurns([ZeroDivisionError("swordfish")])))) as client:

@@ -105,6 +105,7 @@ def test_what_says_nothing_here_is_ignored(field: dict[str, Any]) -> None:
     [
         ({"mcp_servers": [{"type": "url", "url": "https://x", "name": "x"}]}, "mcp_servers"),
         ({"container": "container_1"}, "container"),
+        ({"thread": {"type": "create"}}, "thread"),
         ({"max_tokens": None}, "max_tokens"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"temperature": "hot"}, "temperature"),

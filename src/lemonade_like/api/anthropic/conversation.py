@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from lemonade_like.api.anthropic.calls import arguments_of, own_id
-from lemonade_like.api.anthropic.schema import UNREADABLE, BlockIn, MessageIn, SourceIn
+from lemonade_like.api.anthropic.schema import UNREADABLE, BlockIn, BlockMessageIn, SourceIn
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.messages import ChatMessage, ContentPart, MediaPart, TextPart, ToolCall
 
@@ -23,7 +23,7 @@ class BlockReader:
     def __init__(self) -> None:
         self._called: set[str] = set()
 
-    def chat(self, messages: Sequence[MessageIn]) -> Iterator[ChatMessage]:
+    def chat(self, messages: Sequence[BlockMessageIn]) -> Iterator[ChatMessage]:
         """Yield the messages of the chat. Raises ``BadRequest`` for a block that cannot be shown to a model."""
         for index, message in enumerate(messages):
             where = f"messages[{index}]"
@@ -40,7 +40,7 @@ class BlockReader:
             else:
                 yield from self._others(message, index, where)
 
-    def _assistant(self, message: MessageIn, index: int, where: str) -> ChatMessage:
+    def _assistant(self, message: BlockMessageIn, index: int, where: str) -> ChatMessage:
         parts: list[ContentPart] = []
         reasoning: list[str] = []
         calls: list[ToolCall] = []
@@ -64,7 +64,7 @@ class BlockReader:
             index=index,
         )
 
-    def _others(self, message: MessageIn, index: int, where: str) -> Iterator[ChatMessage]:
+    def _others(self, message: BlockMessageIn, index: int, where: str) -> Iterator[ChatMessage]:
         """Results come before what the user says, wherever they stand: a model reads them after its calls."""
         parts: list[ContentPart] = []
         results = 0

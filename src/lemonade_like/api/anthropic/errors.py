@@ -22,6 +22,9 @@ _TYPES: Final = {
 }
 _OVERLOADED: Final = 529
 
+#: The code at which Anthropic's SDK goes on by sending the whole conversation.
+THREAD_UNSUPPORTED: Final = "thread_unsupported_request"
+
 _PATHS: Final = re.compile(r"(/api)?/v1/messages(/.*)?")
 
 #: How a turn calls the parts of a request that Anthropic's clients know by other names.
@@ -41,7 +44,10 @@ def error_status(error: ServerError) -> int:
 def error_object(error: ServerError, request_id: str) -> dict[str, Any]:
     """Return the error as Anthropic's object."""
     kind = _TYPES.get(error.status) or ("api_error" if error.status >= 500 else "invalid_request_error")
-    return {"type": "error", "error": {"type": kind, "message": _message(error)}, "request_id": request_id}
+    said: dict[str, Any] = {"type": kind, "message": _message(error)}
+    if error.code == THREAD_UNSUPPORTED:
+        said["details"] = {"error_code": error.code, "unsupported": []}
+    return {"type": "error", "error": said, "request_id": request_id}
 
 
 def _message(error: ServerError) -> str:

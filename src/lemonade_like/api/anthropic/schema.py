@@ -110,7 +110,7 @@ class BlockIn(_Wire):
         return {"type": kind} if isinstance(kind, str) and UNREADABLE.fullmatch(kind) else block
 
 
-class MessageIn(_Wire):
+class BlockMessageIn(_Wire):
     """One message; what tools returned stands in the user's."""
 
     role: Literal["user", "assistant", "system"]
@@ -124,7 +124,7 @@ class SystemBlockIn(_Wire):
     text: str
 
 
-class ToolIn(_Wire):
+class ClientToolIn(_Wire):
     """A tool that the client offers. One without a type, or of the type ``custom``, has a schema of its own."""
 
     type: str | None = None
@@ -149,7 +149,7 @@ class ToolIn(_Wire):
         return value
 
 
-class ToolChoiceIn(_Wire):
+class ToolUseChoiceIn(_Wire):
     """How free the model is to call."""
 
     type: Literal["auto", "any", "tool", "none"]
@@ -201,13 +201,14 @@ class CountTokensRequest(_Wire):
     """A conversation, of which only the prompt is wanted."""
 
     model: str = Field(min_length=1, description="Name of the model, as GET /models lists it.")
-    messages: list[MessageIn] = Field(min_length=1)
+    messages: list[BlockMessageIn] = Field(min_length=1)
     system: Annotated[list[SystemBlockIn], BeforeValidator(_as_blocks)] | None = None
-    tools: list[ToolIn] | None = None
-    tool_choice: ToolChoiceIn | None = None
+    tools: list[ClientToolIn] | None = None
+    tool_choice: ToolUseChoiceIn | None = None
     thinking: ThinkingIn | None = None
     output_config: OutputConfigIn | None = None
     output_format: OutputFormatIn | None = Field(default=None, description="An older name of output_config.format.")
+    thread: Any = Field(default=None, description="Refused: conversations are not kept here.")
     mcp_servers: _without("offer the tools of MCP servers as 'tools'") = None  # type: ignore[valid-type]
 
 

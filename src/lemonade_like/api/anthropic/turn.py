@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from lemonade_like.api.anthropic.conversation import BlockReader
-from lemonade_like.api.anthropic.schema import CountTokensRequest, MessagesRequest, SystemBlockIn, ToolIn
+from lemonade_like.api.anthropic.errors import THREAD_UNSUPPORTED
+from lemonade_like.api.anthropic.schema import ClientToolIn, CountTokensRequest, MessagesRequest, SystemBlockIn
 from lemonade_like.api.tools import check_choice, distinct
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.messages import ChatMessage, FunctionTool, TextPart
@@ -29,9 +30,11 @@ def turn_request(body: CountTokensRequest) -> TurnRequest:
     """Return what is asked of the turn.
 
     Raises:
-        BadRequest: a block lacks what its type needs or cannot be shown to a model, a result answers no call, a tool is
-            one that only Claude knows, two have one name, or the tool choice asks for one that is not offered.
+        BadRequest: a conversation is to be kept here, a block lacks what its type needs or cannot be shown to a model,
+            a result answers no call, a tool is one that only Claude knows, two have one name, or the tool choice asks
+            for one that is not offered.
     """
+    _check_thread(body)
     tools = distinct(_tools(body.tools or ()), "name")
     budget, shown = _reasoning(body)
     sampled = body if isinstance(body, MessagesRequest) else None
@@ -66,6 +69,15 @@ def streamed_as_written(body: MessagesRequest) -> frozenset[str]:
     return frozenset(tool.name for tool in body.tools or () if tool.eager_input_streaming and tool.name is not None)
 
 
+def _check_thread(body: CountTokensRequest) -> None:
+    if body.thread is not None:
+        raise BadRequest(
+            "'thread' is not supported here, since no conversation is kept: send all of it in 'messages' each time.",
+            param="thread",
+            code=THREAD_UNSUPPORTED,
+        )
+
+
 def _system(blocks: Sequence[SystemBlockIn]) -> Iterator[ChatMessage]:
     texts = [_BILLING.sub("", block.text, count=1) if _BILLING.match(block.text) else block.text for block in blocks]
     parts = tuple(TextPart(text) for text, block in zip(texts, blocks, strict=True) if text or not block.text)
@@ -73,7 +85,7 @@ def _system(blocks: Sequence[SystemBlockIn]) -> Iterator[ChatMessage]:
         yield ChatMessage("system", parts)
 
 
-def _tools(offered: Sequence[ToolIn]) -> Iterator[FunctionTool]:
+def _tools(offered: Sequence[ClientToolIn]) -> Iterator[FunctionTool]:
     for place, tool in enumerate(offered):
         if tool.is_custom and tool.name is not None:
             yield FunctionTool(tool.name, tool.description or "", tool.input_schema, bool(tool.strict), place)
