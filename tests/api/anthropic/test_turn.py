@@ -11,6 +11,7 @@ from lemonade_like.api.anthropic.turn import streamed_as_written, tools_left_out
 from lemonade_like.api.validation import validated
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.messages import ChatMessage, FunctionTool, MediaPart, TextPart, ToolCall
+from lemonade_like.turns.payload import chat_payload
 from lemonade_like.turns.request import ResponseFormat, TurnRequest
 from tests.support.messages import WEATHER
 
@@ -105,6 +106,7 @@ def test_what_says_nothing_here_is_ignored(field: dict[str, Any]) -> None:
     [
         ({"mcp_servers": [{"type": "url", "url": "https://x", "name": "x"}]}, "mcp_servers"),
         ({"container": "container_1"}, "container"),
+        ({"compaction": {"type": "compaction"}}, "compaction"),
         ({"thread": {"type": "create"}}, "thread"),
         ({"max_tokens": None}, "max_tokens"),
         ({"max_tokens": 0}, "max_tokens"),
@@ -286,6 +288,18 @@ class TestOtherBlocks:
         image = {"type": "image", "source": source, **CACHED}
         (message,) = chat({"role": "user", "content": [image]})
         assert message.content == (MediaPart("image", {"type": "image_url", "image_url": {"url": url}}),)
+
+    def test_images_reach_a_model_that_goes_through_a_template(self) -> None:
+        image = {"type": "image", "source": {"type": "url", "url": "https://x/y.png"}}
+        payload = chat_payload(read(messages=[{"role": "user", "content": [{"type": "text", "text": "?"}, image]}]))
+        assert payload["messages"][0]["content"] == [
+            {"type": "text", "text": "?"},
+            {"type": "image_url", "image_url": {"url": "https://x/y.png"}},
+        ]
+
+    def test_what_was_summed_up_elsewhere_is_text(self) -> None:
+        summary = {"type": "compaction", "content": "They spoke of rain.", "encrypted_content": "…"}
+        assert chat({"role": "user", "content": [summary]}) == (says("user", "They spoke of rain."),)
 
     @pytest.mark.parametrize(
         "source",

@@ -118,6 +118,8 @@ def _parts(block: BlockIn, path: str) -> list[ContentPart]:
         said = [block.title, block.source.url if block.source is not None else None]
         inner = _needed(block.content, block, path, "content")
         return [*(TextPart(each) for each in said if each), *_all_parts(inner, path)]
+    if block.type == "compaction":
+        return list(_all_parts(block.content or (), path))
     if block.type == "tool_reference" or UNREADABLE.fullmatch(block.type):
         return []
     raise _wrong(f"{path}.type", f"is '{block.type}', a block that cannot be shown to a model here. Leave it out")

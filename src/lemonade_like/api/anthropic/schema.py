@@ -221,4 +221,5 @@ class MessagesRequest(CountTokensRequest):
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
     top_k: int | None = Field(default=None, ge=0, le=2**31 - 1, description="0 is all tokens.")
+    compaction: _without("conversations are not summed up") = None  # type: ignore[valid-type]
     container: _without("there is no container to run code in") = None  # type: ignore[valid-type]
