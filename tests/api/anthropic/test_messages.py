@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from datetime import date
 from typing import Any
 
 import anthropic
@@ -14,7 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lemonade_like.api.anthropic.schema import MessagesRequest
+from lemonade_like.api.anthropic.turn import turn_request
+from lemonade_like.api.validation import validated
 from lemonade_like.errors import BadRequest, ContextLengthExceeded, EngineFailure, EngineUnavailable, ModelNotFound
+from lemonade_like.harmony.renderer import Renderer
 from lemonade_like.turns.events import (
     ContentDelta,
     Finish,
@@ -23,8 +28,10 @@ from lemonade_like.turns.events import (
     ToolCallStart,
     Usage,
 )
-from lemonade_like.turns.preview import RenderedPrompt
+from lemonade_like.turns.memory import ReasoningMemory
+from lemonade_like.turns.preview import RenderedPrompt, harmony_preview
 from lemonade_like.turns.request import TurnRequest
+from tests.support.chats import names, texts, tool_lists
 from tests.support.messages import WEATHER, checked, events_of, put_together
 from tests.support.server import serving
 from tests.support.turns import HELLO, ScriptedTurns, Step, client_of, scripted_app, scripted_services
@@ -221,6 +228,7 @@ async def test_a_body_that_is_too_large_is_anthropics_error() -> None:
         ("DELETE", COUNT, 405, "invalid_request_error"),
         ("POST", "/v1/messages/batches", 404, "not_found_error"),
         ("POST", "/api/v1/messages/nowhere", 404, "not_found_error"),
+        ("POST", "/v1/v1/messages", 404, "not_found_error"),
     ],
 )
 async def test_a_wrong_path_or_method_below_messages_is_anthropics_error(
@@ -312,3 +320,66 @@ async def test_no_body_is_the_servers_fault(client: httpx.AsyncClient, body: dic
     if answer.status_code == 400:
         assert error_of(answer)["type"] == "invalid_request_error"
         assert error_of(answer)["message"]
+
+
+def _of(kind: str, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({"type": st.just(kind), **fields})
+
+
+_IDS = st.sampled_from(["toolu_a", "toolu_b"])
+_TEXTS = _of("text", text=texts)
+_SAID = st.one_of(
+    _TEXTS,
+    _of("document", source=_of("text", data=texts), title=texts),
+    _of("search_result", source=texts, title=texts, content=st.lists(_TEXTS, max_size=2)),
+    _of("redacted_thinking"),
+)
+_CALLS = _of("tool_use", id=_IDS, name=names, input=st.dictionaries(texts, st.integers() | texts, max_size=2))
+_THOUGHTS = _of("thinking", thinking=texts, signature=st.just(""))
+_RESULTS = _of(
+    "tool_result", tool_use_id=_IDS, content=st.none() | texts | st.lists(_SAID, max_size=2), is_error=st.booleans()
+)
+_SPOKEN = st.one_of(
+    st.fixed_dictionaries({"role": st.just("user"), "content": texts | st.lists(_SAID | _RESULTS, max_size=3)}),
+    st.fixed_dictionaries(
+        {"role": st.just("assistant"), "content": texts | st.lists(_TEXTS | _THOUGHTS | _CALLS, max_size=4)}
+    ),
+    st.fixed_dictionaries({"role": st.just("system"), "content": texts}),
+)
+_BOTH_CALLED = {
+    "role": "assistant",
+    "content": [{"type": "tool_use", "id": id_, "name": "f", "input": {}} for id_ in ("toolu_a", "toolu_b")],
+}
+_SENSIBLE = st.fixed_dictionaries(
+    {
+        "model": st.just("tiny"),
+        "max_tokens": st.integers(1, 99),
+        "messages": st.lists(_SPOKEN, max_size=4).map(lambda spoken: [_BOTH_CALLED, *spoken]),
+    },
+    optional={
+        "system": texts | st.lists(_TEXTS, max_size=2),
+        "tools": tool_lists.map(
+            lambda tools: [
+                {"name": tool.name, "description": tool.description, "input_schema": tool.parameters or {}}
+                for tool in tools
+            ]
+        ),
+        "tool_choice": _of("auto") | _of("none"),
+        "thinking": _of("adaptive") | _of("disabled") | _of("enabled", budget_tokens=st.integers(0, 120)),
+        "output_config": st.fixed_dictionaries({"effort": st.sampled_from(["low", "max"])}),
+    },
+)
+
+
+@given(body=_SENSIBLE)
+async def test_everything_sensible_can_be_said_to_the_model(renderer: Renderer, body: dict[str, Any]) -> None:
+    wanted = turn_request(validated(MessagesRequest, body))
+    prompt = await harmony_preview(
+        wanted,
+        renderer,
+        memory=ReasoningMemory(0),
+        model_name="m",
+        default_effort="medium",
+        today=date(2026, 7, 1),
+    )
+    assert prompt.ids

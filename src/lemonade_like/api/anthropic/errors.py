@@ -25,7 +25,8 @@ _OVERLOADED: Final = 529
 #: The code at which Anthropic's SDK goes on by sending the whole conversation.
 THREAD_UNSUPPORTED: Final = "thread_unsupported_request"
 
-_PATHS: Final = re.compile(r"(/api)?/v1/messages(/.*)?")
+#: Also where a client has put a base URL before it that ends in ``/v1`` already.
+_PATHS: Final = re.compile(r".*/v1/messages(/.*)?")
 
 #: How a turn calls the parts of a request that Anthropic's clients know by other names.
 _NAMES: Final = ((".function.parameters", ".input_schema"), ("'response_format'", "'output_config.format'"))
