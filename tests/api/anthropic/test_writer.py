@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from array import array
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import orjson
@@ -15,6 +17,7 @@ from lemonade_like.api.anthropic.blocks import SIGNATURE
 from lemonade_like.api.anthropic.schema import CountTokensRequest
 from lemonade_like.api.anthropic.turn import turn_request
 from lemonade_like.api.anthropic.writer import EventWriter, MessageFold, MessageHeader
+from lemonade_like.api.sse import EventStream
 from lemonade_like.api.validation import validated
 from lemonade_like.errors import EngineFailure
 from lemonade_like.harmony.messages import ChatMessage, Message, ToolCall
@@ -30,6 +33,7 @@ from lemonade_like.turns.events import (
     Usage,
 )
 from lemonade_like.turns.memory import Remembered
+from tests.api.test_sse import Connection
 from tests.support.messages import checked, events_of, put_together
 
 HEADER = MessageHeader(model='my "model"', max_tokens=7, request_id="req_1", id="msg_1")
@@ -200,6 +204,24 @@ def test_a_keep_alive_is_a_ping_in_a_message_that_has_begun() -> None:
     assert events_of(writer.keep_alive()) == [{"type": "ping"}]
     written = events_of(writer.write([ContentDelta("Hi")]))
     assert [event["type"] for event in written] == ["content_block_start", "content_block_delta"]
+
+
+async def test_a_silent_stream_opens_the_message_and_pings_until_something_is_said() -> None:
+    connection, go_on = Connection(), asyncio.Event()
+
+    async def turn() -> AsyncGenerator[list[Event], None]:
+        yield [Progress("loading")]
+        await go_on.wait()
+        yield [ContentDelta("Hi"), DONE]
+
+    stream = EventStream(turn(), EventWriter(HEADER), keep_alive_seconds=0.01)
+    running = asyncio.create_task(stream({"type": "http", "state": {}}, connection.receive, connection.send))
+    await connection.until(b"event: ping")
+    go_on.set()
+    await running
+    events = events_of(connection.body)
+    assert [event["type"] for event in events[:2]] == ["message_start", "ping"]
+    assert put_together(events)["content"] == [{"type": "text", "text": "Hi"}]
 
 
 def test_an_error_in_the_stream_is_anthropics_object() -> None:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from lemonade_like.api.anthropic.conversation import BlockReader
 from lemonade_like.api.anthropic.errors import THREAD_UNSUPPORTED
-from lemonade_like.api.anthropic.schema import ClientToolIn, CountTokensRequest, MessagesRequest, SystemBlockIn
+from lemonade_like.api.anthropic.schema import (
+    ClientToolIn,
+    CountTokensRequest,
+    MessagesRequest,
+    SystemBlockIn,
+    ToolUseChoiceIn,
+)
 from lemonade_like.api.tools import check_choice, distinct
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.messages import ChatMessage, FunctionTool, TextPart
@@ -21,7 +28,7 @@ _HOSTED: Final = re.compile(r"(web_search|web_fetch|code_execution|tool_search_t
 
 #: What Claude Code puts before its system prompt: words for Anthropic's billing, other ones in each request. Left in,
 #: they would have the engine read the whole prompt anew each time.
-_BILLING: Final = re.compile(r"x-anthropic-billing-header:[^\n]*\n*")
+_BILLING: Final = re.compile(r"\Ax-anthropic-billing-header:[^\n]*\n*")
 
 _CHOICES: Final[dict[str, ToolChoice]] = {"auto": "auto", "any": "required", "tool": "required", "none": "none"}
 
@@ -36,26 +43,27 @@ def turn_request(body: CountTokensRequest) -> TurnRequest:
     """
     _check_thread(body)
     tools = distinct(_tools(body.tools or ()), "name")
+    names, choice = _chosen(tools, body.tool_choice)
     budget, shown = _reasoning(body)
-    sampled = body if isinstance(body, MessagesRequest) else None
-    choice = body.tool_choice
-    names = [choice.name] if choice is not None and choice.type == "tool" and choice.name is not None else None
-    if choice is not None:
-        check_choice(tools, names=names, required=choice.type if choice.type in ("any", "tool") else None)
-    return TurnRequest(
+    turn = TurnRequest(
         model=body.model,
         messages=(*_system(body.system or ()), *BlockReader().chat(body.messages)),
         tools=tools,
-        tool_choice=_CHOICES[choice.type] if choice is not None else "auto",
-        allowed_tools=None if names is None else frozenset(names),
-        parallel_tool_calls=not (choice is not None and choice.disable_parallel_tool_use),
+        tool_choice=choice,
+        allowed_tools=names,
+        parallel_tool_calls=not (body.tool_choice is not None and body.tool_choice.disable_parallel_tool_use),
         response_format=_response_format(body),
-        sampling=_sampling(sampled) if sampled is not None else Sampling(),
-        max_tokens=sampled.max_tokens if sampled is not None else None,
-        stop=tuple(text for text in sampled.stop_sequences or () if text) if sampled is not None else (),
         reasoning_effort=body.output_config.effort if body.output_config is not None else None,
         reasoning_budget=budget,
         reasoning_format=shown,
+    )
+    if not isinstance(body, MessagesRequest):
+        return turn
+    return replace(
+        turn,
+        sampling=_sampling(body),
+        max_tokens=body.max_tokens,
+        stop=tuple(text for text in body.stop_sequences or () if text),
     )
 
 
@@ -79,8 +87,7 @@ def _check_thread(body: CountTokensRequest) -> None:
 
 
 def _system(blocks: Sequence[SystemBlockIn]) -> Iterator[ChatMessage]:
-    texts = [_BILLING.sub("", block.text, count=1) if _BILLING.match(block.text) else block.text for block in blocks]
-    parts = tuple(TextPart(text) for text, block in zip(texts, blocks, strict=True) if text or not block.text)
+    parts = tuple(TextPart(text) for block in blocks if (text := _BILLING.sub("", block.text)))
     if parts:
         yield ChatMessage("system", parts)
 
@@ -96,6 +103,18 @@ def _tools(offered: Sequence[ClientToolIn]) -> Iterator[FunctionTool]:
                 param=f"tools[{place}].type",
                 code="invalid_value",
             )
+
+
+def _chosen(
+    tools: tuple[FunctionTool, ...], choice: ToolUseChoiceIn | None
+) -> tuple[frozenset[str] | None, ToolChoice]:
+    """The names of the tools that may be called, ``None`` for all, and how free the model is to."""
+    if choice is None:
+        return None, "auto"
+    names = [choice.name] if choice.type == "tool" and choice.name is not None else None
+    mode = _CHOICES[choice.type]
+    check_choice(tools, names=names, required=choice.type if mode == "required" else None)
+    return None if names is None else frozenset(names), mode
 
 
 def _reasoning(body: CountTokensRequest) -> tuple[int | None, ReasoningFormat | None]:
