@@ -334,7 +334,9 @@ _SAID = st.one_of(
     _of("search_result", source=texts, title=texts, content=st.lists(_TEXTS, max_size=2)),
     _of("redacted_thinking"),
 )
-_CALLS = _of("tool_use", id=_IDS, name=names, input=st.dictionaries(texts, st.integers() | texts, max_size=2))
+_CALLS = _of(
+    "tool_use", id=_IDS, name=names, input=st.dictionaries(texts, st.integers(-(2**63), 2**63) | texts, max_size=2)
+)
 _THOUGHTS = _of("thinking", thinking=texts, signature=st.just(""))
 _RESULTS = _of(
     "tool_result", tool_use_id=_IDS, content=st.none() | texts | st.lists(_SAID, max_size=2), is_error=st.booleans()
