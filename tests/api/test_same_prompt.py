@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from datetime import date
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,45 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lemonade_like.harmony.messages import FunctionTool, ToolCall
-from lemonade_like.turns.memory import ReasoningMemory, Remembered
-from lemonade_like.turns.preview import harmony_preview
+from lemonade_like.turns.memory import Remembered
 from tests.support.chats import chats, message, tool_lists
 from tests.support.dialects import DIALECTS, Conversation
 from tests.support.messages import WEATHER
 
 if TYPE_CHECKING:
     from lemonade_like.harmony.messages import ChatMessage
-    from lemonade_like.harmony.renderer import Renderer
     from lemonade_like.turns.preview import RenderedPrompt
+    from tests.support.rig import Rig
     from tests.support.written import Writer
 
-TODAY = date(2026, 7, 1)
 TOOL = FunctionTool("get_weather", WEATHER["description"], WEATHER["input_schema"])
 CALL = ToolCall("call_q7", "get_weather", '{"location":"Oslo"}')
 
 
-async def prompts(
-    said: Conversation, renderer: Renderer, memory: ReasoningMemory | None = None
-) -> dict[str, RenderedPrompt]:
-    """The prompt of each dialect."""
-    return {
-        name: await harmony_preview(
-            request(said),
-            renderer,
-            memory=memory or ReasoningMemory(0),
-            model_name="m",
-            default_effort="medium",
-            today=TODAY,
-        )
-        for name, request in DIALECTS.items()
-    }
-
-
-async def shared_prompt(
-    said: Conversation, renderer: Renderer, memory: ReasoningMemory | None = None
-) -> RenderedPrompt:
+async def shared_prompt(said: Conversation, rooms: Rig) -> RenderedPrompt:
     """The prompt that all dialects have in common."""
-    first, *others = (await prompts(said, renderer, memory)).values()
+    requests = [replace(request(said), model=rooms.model) for request in DIALECTS.values()]
+    first, *others = [await rooms.turns.render(request) for request in requests]
     for other in others:
         assert (other.text, other.ids) == (first.text, first.ids)
     return first
@@ -62,13 +42,13 @@ async def shared_prompt(
     calls_forbidden=st.booleans(),
 )
 async def test_a_conversation_is_the_same_prompt_through_every_api(
-    renderer: Renderer,
+    rooms: Rig,
     chat: tuple[ChatMessage, ...],
     tools: tuple[FunctionTool, ...],
     effort: str | None,
     calls_forbidden: bool,
 ) -> None:
-    await shared_prompt(Conversation(chat, tools, effort, calls_forbidden), renderer)
+    await shared_prompt(Conversation(chat, tools, effort, calls_forbidden), rooms)
 
 
 LOOP = (
@@ -102,22 +82,22 @@ LOOP = (
         "a form",
     ],
 )
-async def test_special_conversations_are_the_same_prompt_too(said: Conversation, renderer: Renderer) -> None:
-    assert (await shared_prompt(said, renderer)).ids
+async def test_special_conversations_are_the_same_prompt_too(said: Conversation, rooms: Rig) -> None:
+    assert (await shared_prompt(said, rooms)).ids
 
 
-async def test_a_remembered_turn_is_replayed_through_every_api(renderer: Renderer, writer: Writer) -> None:
+async def test_a_remembered_turn_is_replayed_through_every_api(rooms: Rig, writer: Writer) -> None:
     generated = writer.ids(
         "<|channel|>analysis<|message|>Oslo it is, thought at length.<|end|>"
         "<|start|>assistant<|channel|>commentary<|message|>Let me look.<|end|>"
         "<|start|>assistant<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>"
         '{"location": "Oslo"}<|call|>'
     )
-    memory = ReasoningMemory(10_000)
     written = ToolCall(CALL.id, CALL.name, '{"location": "Oslo"}')
-    memory.remember("", "m", Remembered(array("I", generated), "Let me look.", (written,), "2026-06-30"))
+    turn = Remembered(array("I", generated), "Let me look.", (written,), "2026-06-30")
+    rooms.turns._memory.remember("", rooms.model, turn)
 
-    prompt = await shared_prompt(Conversation(LOOP, (TOOL,)), renderer, memory)
+    prompt = await shared_prompt(Conversation(LOOP, (TOOL,)), rooms)
 
     assert "thought at length" in prompt.text
     assert "Current date: 2026-06-30" in prompt.text

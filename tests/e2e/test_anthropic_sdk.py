@@ -107,7 +107,8 @@ def test_thinking_has_a_budget(client: anthropic.Anthropic) -> None:
 def test_thinking_can_be_kept_from_the_answer(client: anthropic.Anthropic) -> None:
     message = ask(client, "What is 2+2?", thinking={"type": "adaptive", "display": "omitted"})
 
-    assert [block.type for block in message.content] == ["text"]
+    assert [block.type for block in message.content] == ["thinking", "text"]
+    assert said(message, "thinking") == ""
     assert message.usage.output_tokens_details is not None
     assert message.usage.output_tokens_details.thinking_tokens > 0
 
@@ -152,11 +153,13 @@ def test_the_beta_client_is_answered_too(client: anthropic.Anthropic) -> None:
 
 
 @pytest.mark.parametrize("send_thinking", [True, False])
+@pytest.mark.parametrize("display", ["summarized", "omitted"])
 def test_a_tool_loop_ends_in_an_answer_and_reads_nothing_again(
-    client: anthropic.Anthropic, send_thinking: bool
+    client: anthropic.Anthropic, send_thinking: bool, display: str
 ) -> None:
     messages: list[Any] = [{"role": "user", "content": "What is the weather in Paris?"}]
-    first = ask(client, messages, tools=[WEATHER])
+    options: Any = {"tools": [WEATHER], "thinking": {"type": "adaptive", "display": display}}
+    first = ask(client, messages, **options)
     (call,) = calls(first)
     assert (first.stop_reason, call.name, call.input) == ("tool_use", "get_weather", {"location": "Paris"})
     assert call.id.startswith("toolu_")
@@ -164,7 +167,7 @@ def test_a_tool_loop_ends_in_an_answer_and_reads_nothing_again(
     sent = [block for block in first.content if send_thinking or block.type != "thinking"]
     result = {"type": "tool_result", "tool_use_id": call.id, "content": '{"temperature": 22, "condition": "sunny"}'}
     messages += [{"role": "assistant", "content": sent}, {"role": "user", "content": [result]}]
-    second = ask(client, messages, tools=[WEATHER])
+    second = ask(client, messages, **options)
 
     assert second.stop_reason == "end_turn"
     assert "Paris" in said(second)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from datetime import date
+from dataclasses import replace
 from typing import Any
 
 import anthropic
@@ -19,7 +19,6 @@ from lemonade_like.api.anthropic.schema import MessagesRequest
 from lemonade_like.api.anthropic.turn import turn_request
 from lemonade_like.api.validation import validated
 from lemonade_like.errors import BadRequest, ContextLengthExceeded, EngineFailure, EngineUnavailable, ModelNotFound
-from lemonade_like.harmony.renderer import Renderer
 from lemonade_like.turns.events import (
     ContentDelta,
     Finish,
@@ -28,11 +27,11 @@ from lemonade_like.turns.events import (
     ToolCallStart,
     Usage,
 )
-from lemonade_like.turns.memory import ReasoningMemory
-from lemonade_like.turns.preview import RenderedPrompt, harmony_preview
+from lemonade_like.turns.preview import RenderedPrompt
 from lemonade_like.turns.request import TurnRequest
 from tests.support.chats import names, texts, tool_lists
 from tests.support.messages import WEATHER, checked, events_of, put_together
+from tests.support.rig import Rig
 from tests.support.server import serving
 from tests.support.turns import HELLO, ScriptedTurns, Step, client_of, scripted_app, scripted_services
 
@@ -374,14 +373,7 @@ _SENSIBLE = st.fixed_dictionaries(
 
 
 @given(body=_SENSIBLE)
-async def test_everything_sensible_can_be_said_to_the_model(renderer: Renderer, body: dict[str, Any]) -> None:
+async def test_everything_sensible_can_be_said_to_the_model(rooms: Rig, body: dict[str, Any]) -> None:
     wanted = turn_request(validated(MessagesRequest, body))
-    prompt = await harmony_preview(
-        wanted,
-        renderer,
-        memory=ReasoningMemory(0),
-        model_name="m",
-        default_effort="medium",
-        today=date(2026, 7, 1),
-    )
+    prompt = await rooms.turns.render(replace(wanted, model=rooms.model))
     assert prompt.ids

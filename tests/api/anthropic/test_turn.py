@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lemonade_like.api.anthropic.schema import CountTokensRequest, MessagesRequest
-from lemonade_like.api.anthropic.turn import streamed_as_written, tools_left_out, turn_request
+from lemonade_like.api.anthropic.turn import streamed_as_written, thinking_view, tools_left_out, turn_request
 from lemonade_like.api.validation import validated
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.messages import ChatMessage, FunctionTool, MediaPart, TextPart, ToolCall
@@ -381,20 +381,21 @@ class TestThinking:
     @pytest.mark.parametrize(
         ("thinking", "expected"),
         [
-            (None, (None, None)),
-            ({"type": "disabled"}, (0, "hidden")),
-            ({"type": "enabled", "budget_tokens": 99}, (99, "separate")),
-            ({"type": "enabled", "budget_tokens": 100}, (None, "separate")),
-            ({"type": "adaptive"}, (None, "separate")),
-            ({"type": "between_tools"}, (None, "separate")),
-            ({"type": "adaptive", "display": "omitted"}, (None, "hidden")),
-            ({"type": "enabled", "budget_tokens": 9, "display": "summarized"}, (9, "separate")),
+            (None, (None, None, "shown")),
+            ({"type": "disabled"}, (0, "separate", "none")),
+            ({"type": "enabled", "budget_tokens": 99}, (99, "separate", "shown")),
+            ({"type": "enabled", "budget_tokens": 100}, (None, "separate", "shown")),
+            ({"type": "adaptive"}, (None, "separate", "shown")),
+            ({"type": "between_tools"}, (None, "separate", "shown")),
+            ({"type": "adaptive", "display": "omitted"}, (None, "separate", "omitted")),
+            ({"type": "enabled", "budget_tokens": 9, "display": "summarized"}, (9, "separate", "shown")),
         ],
         ids=str,
     )
     def test_thinking_is_a_budget_and_a_view(self, thinking: Any, expected: Any) -> None:
         request = read(thinking=thinking)
-        assert (request.reasoning_budget, request.reasoning_format) == expected
+        view = thinking_view(body(thinking=thinking))
+        assert (request.reasoning_budget, request.reasoning_format, view) == expected
 
     def test_the_older_name_of_the_format_is_read_too(self) -> None:
         wanted = read(output_format={"type": "json_schema", "schema": SCHEMA}).response_format

@@ -48,21 +48,21 @@ USAGE_OBJECT = {
 DONE = Finish("stop", USAGE)
 
 
-def streamed(*batches: list[Event], live: frozenset[str] = frozenset()) -> list[dict[str, Any]]:
-    writer = EventWriter(HEADER, live)
+def streamed(*batches: list[Event], **options: Any) -> list[dict[str, Any]]:
+    writer = EventWriter(HEADER, **options)
     return events_of(b"".join([*(writer.write(batch) for batch in batches), writer.end()]))
 
 
-def folded(*events: Event) -> dict[str, Any]:
-    fold = MessageFold(HEADER)
+def folded(*events: Event, **options: Any) -> dict[str, Any]:
+    fold = MessageFold(HEADER, **options)
     fold.add(events)
     return checked(json.loads(fold.answer()))
 
 
-def blocks(*events: Event) -> Any:
+def blocks(*events: Event, **options: Any) -> Any:
     """The content that these events make, whole and streamed."""
-    whole = folded(*events, DONE)["content"]
-    assert put_together(streamed([*events, DONE]))["content"] == whole
+    whole = folded(*events, DONE, **options)["content"]
+    assert put_together(streamed([*events, DONE], **options))["content"] == whole
     return whole
 
 
@@ -191,6 +191,16 @@ def test_where_blocks_alternate_their_boundary_is_the_newline() -> None:
         {"type": "thinking", "thinking": "two", "signature": SIGNATURE},
         {"type": "text", "text": "\nc"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("view", "thinking"),
+    [("omitted", [{"type": "thinking", "thinking": "", "signature": SIGNATURE}]), ("none", [])],
+)
+def test_thinking_that_is_not_to_be_seen_says_nothing(view: str, thinking: list[Any]) -> None:
+    events: list[Event] = [ReasoningDelta("one"), ReasoningDelta("two"), ContentDelta("a"), ReasoningDelta("\n")]
+    said = [*thinking, {"type": "text", "text": "a"}, *thinking]
+    assert blocks(*events, thinking=view) == said
 
 
 def test_progress_writes_nothing() -> None:

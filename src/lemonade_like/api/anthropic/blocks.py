@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
 TextKind = Literal["text", "thinking"]
+#: What a client sees of the reasoning: all of it, blocks that say nothing, or no blocks.
+ThinkingView = Literal["shown", "omitted", "none"]
 
 #: Clients want one with every thinking block. It signs nothing: what comes back is believed.
 SIGNATURE: Final = "bGVtb25hZGUtbGlrZQ=="
@@ -55,11 +57,14 @@ class Blocks:
     by a newline; where another kind stands between them, that newline is the boundary of the blocks.
     """
 
-    def __init__(self, sink: BlockSink, live: AbstractSet[str] = frozenset()) -> None:
+    def __init__(
+        self, sink: BlockSink, *, live: AbstractSet[str] = frozenset(), thinking: ThinkingView = "shown"
+    ) -> None:
         #: How long the prompt is, as far as that is known before the end.
         self.prompt_tokens = 0
         self._sink = sink
         self._live = live
+        self._thinking = thinking
         self._open: TextKind | Literal["tool_use"] | None = None
         self._seen: set[TextKind] = set()
         self._held: list[str] | None = None
@@ -89,7 +94,7 @@ class Blocks:
                 self.prompt_tokens = event.total if event.stage == "prefill" else self.prompt_tokens
 
     def _text(self, kind: TextKind, text: str) -> None:
-        if not text:
+        if not text or (kind == "thinking" and self._thinking == "none"):
             return
         if kind != self._open:
             self._close()
@@ -98,9 +103,8 @@ class Blocks:
             if kind in self._seen:
                 text = text.removeprefix("\n")
             self._seen.add(kind)
-            if not text:
-                return
-        self._sink.text(kind, text)
+        if text and (kind == "text" or self._thinking == "shown"):
+            self._sink.text(kind, text)
 
     def _close(self) -> None:
         if self._open is None:

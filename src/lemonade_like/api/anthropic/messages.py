@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from lemonade_like.api.anthropic.schema import CountTokensRequest, MessagesRequest
-from lemonade_like.api.anthropic.turn import streamed_as_written, tools_left_out, turn_request
+from lemonade_like.api.anthropic.turn import streamed_as_written, thinking_view, tools_left_out, turn_request
 from lemonade_like.api.anthropic.writer import EventWriter, MessageFold, MessageHeader
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.intake import read_turn
@@ -34,12 +34,12 @@ async def create_message(request: Request) -> Response:
     batches = services(request).turns.run(wanted)
 
     if body.stream:
-        writer = EventWriter(header, streamed_as_written(body))
+        writer = EventWriter(header, live=streamed_as_written(body), thinking=thinking_view(body))
         stream = EventStream(batches, writer, on_end=lambda: _note_usage(request, writer))
         stream.headers["request-id"] = header.request_id
         return stream
 
-    fold = MessageFold(header)
+    fold = MessageFold(header, thinking=thinking_view(body))
 
     async def gather() -> None:
         async with aclosing(batches):

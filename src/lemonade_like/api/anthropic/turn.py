@@ -18,10 +18,12 @@ from lemonade_like.api.anthropic.schema import (
 from lemonade_like.api.tools import check_choice, distinct
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.messages import ChatMessage, FunctionTool, TextPart
-from lemonade_like.turns.request import ReasoningFormat, ResponseFormat, Sampling, ToolChoice, TurnRequest
+from lemonade_like.turns.request import ResponseFormat, Sampling, ToolChoice, TurnRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from lemonade_like.api.anthropic.blocks import ThinkingView
 
 #: Tools that run on Anthropic's own servers. The model is not told of them: here nobody would run them.
 _HOSTED: Final = re.compile(r"(web_search|web_fetch|code_execution|tool_search_tool_\w+|advisor)_\d+")
@@ -44,7 +46,6 @@ def turn_request(body: CountTokensRequest) -> TurnRequest:
     _check_thread(body)
     tools = distinct(_tools(body.tools or ()), "name")
     names, choice = _chosen(tools, body.tool_choice)
-    budget, shown = _reasoning(body)
     turn = TurnRequest(
         model=body.model,
         messages=(*_system(body.system or ()), *BlockReader().chat(body.messages)),
@@ -54,8 +55,9 @@ def turn_request(body: CountTokensRequest) -> TurnRequest:
         parallel_tool_calls=not (body.tool_choice is not None and body.tool_choice.disable_parallel_tool_use),
         response_format=_response_format(body),
         reasoning_effort=body.output_config.effort if body.output_config is not None else None,
-        reasoning_budget=budget,
-        reasoning_format=shown,
+        reasoning_budget=_budget(body),
+        # Who says something of thinking knows its blocks, whatever the server does for others.
+        reasoning_format=None if body.thinking is None else "separate",
     )
     if not isinstance(body, MessagesRequest):
         return turn
@@ -75,6 +77,15 @@ def tools_left_out(body: CountTokensRequest) -> list[str]:
 def streamed_as_written(body: MessagesRequest) -> frozenset[str]:
     """Return the names of the tools whose input is wanted piece by piece, valid or not."""
     return frozenset(tool.name for tool in body.tools or () if tool.eager_input_streaming and tool.name is not None)
+
+
+def thinking_view(body: MessagesRequest) -> ThinkingView:
+    """Return what the client is to see of the reasoning."""
+    if body.thinking is None:
+        return "shown"
+    if body.thinking.type == "disabled":
+        return "none"
+    return "omitted" if body.thinking.display == "omitted" else "shown"
 
 
 def _check_thread(body: CountTokensRequest) -> None:
@@ -117,18 +128,14 @@ def _chosen(
     return None if names is None else frozenset(names), mode
 
 
-def _reasoning(body: CountTokensRequest) -> tuple[int | None, ReasoningFormat | None]:
-    """The tokens that may be spent on reasoning, and where it is shown."""
-    thinking = body.thinking
-    if thinking is None:
-        return None, None
-    if thinking.type == "disabled":
-        return 0, "hidden"
-    budget = thinking.budget_tokens
+def _budget(body: CountTokensRequest) -> int | None:
+    if body.thinking is None or body.thinking.type == "disabled":
+        return None if body.thinking is None else 0
+    budget = body.thinking.budget_tokens
     if budget is not None and isinstance(body, MessagesRequest) and budget >= body.max_tokens:
         # What bounds the whole answer bounds the reasoning too: the model may be left free.
-        budget = None
-    return budget, "hidden" if thinking.display == "omitted" else "separate"
+        return None
+    return budget
 
 
 def _response_format(body: CountTokensRequest) -> ResponseFormat | None:

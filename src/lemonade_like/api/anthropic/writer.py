@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
 
-    from lemonade_like.api.anthropic.blocks import TextKind
+    from lemonade_like.api.anthropic.blocks import TextKind, ThinkingView
     from lemonade_like.errors import ServerError
     from lemonade_like.turns.events import Event, Finish
 
@@ -66,9 +66,11 @@ class EventWriter:
     ``live`` names the tools whose input is streamed as the model writes it.
     """
 
-    def __init__(self, header: MessageHeader, live: AbstractSet[str] = frozenset()) -> None:
+    def __init__(
+        self, header: MessageHeader, *, live: AbstractSet[str] = frozenset(), thinking: ThinkingView = "shown"
+    ) -> None:
         self._header = header
-        self._blocks = Blocks(self, live)
+        self._blocks = Blocks(self, live=live, thinking=thinking)
         self._out: list[bytes] = []
         self._index = -1
         self._delta = b""
@@ -163,9 +165,9 @@ class EventWriter:
 class MessageFold:
     """Folds the same events into a whole message; texts are kept in pieces and joined once."""
 
-    def __init__(self, header: MessageHeader) -> None:
+    def __init__(self, header: MessageHeader, *, thinking: ThinkingView = "shown") -> None:
         self._header = header
-        self._blocks = Blocks(self)
+        self._blocks = Blocks(self, thinking=thinking)
         self._content: list[dict[str, Any]] = []
         self._pieces: list[str] = []
         self._finish: Finish | None = None
