@@ -11,6 +11,7 @@ from lemonade_like.api.openai.schema import (
     ResponseFormatIn,
     SamplersIn,
 )
+from lemonade_like.api.tools import check_choice, distinct
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.conversation import EFFORTS
 from lemonade_like.harmony.messages import ChatMessage, ContentPart, FunctionTool, MediaPart, TextPart, ToolCall
@@ -55,19 +56,11 @@ def turn_request(body: ChatCompletionRequest) -> TurnRequest:
 
 
 def _tools(body: ChatCompletionRequest) -> tuple[FunctionTool, ...]:
-    tools: dict[str, FunctionTool] = {}
-    for place, function in enumerate(body.offered):
-        if function.name in tools:
-            param = f"functions[{place}].name" if body.functions else f"tools[{place}].function.name"
-            raise BadRequest(
-                f"'{param}' is '{function.name}', which is the name of another tool already.",
-                param=param,
-                code="invalid_value",
-            )
-        tools[function.name] = FunctionTool(
-            function.name, function.description or "", function.parameters, bool(function.strict), place
-        )
-    return tuple(tools.values())
+    tools = (
+        FunctionTool(function.name, function.description or "", function.parameters, bool(function.strict), place)
+        for place, function in enumerate(body.offered)
+    )
+    return distinct(tools, "name", field="functions") if body.functions else distinct(tools, "function.name")
 
 
 def _chosen(tools: tuple[FunctionTool, ...], body: ChatCompletionRequest) -> tuple[frozenset[str] | None, ToolChoice]:
@@ -78,21 +71,8 @@ def _chosen(tools: tuple[FunctionTool, ...], body: ChatCompletionRequest) -> tup
     if choice is None:
         return None, "auto"
     names = choice.names
-    if names is not None:
-        unknown = [name for name in names if name not in {tool.name for tool in tools}]
-        if unknown:
-            offered = ", ".join(f"'{tool.name}'" for tool in tools) or "none"
-            raise BadRequest(
-                f"'{field}' names the tool '{unknown[0]}', which is not among the tools offered ({offered}).",
-                param=field,
-                code="invalid_value",
-            )
-    if choice.mode == "required" and not tools:
-        raise BadRequest(
-            "'tool_choice' is 'required', but no tools are offered: send 'tools', or leave the choice out.",
-            param="tool_choice",
-            code="invalid_value",
-        )
+    required = "required" if choice.mode == "required" else None
+    check_choice(tools, names=names, required=required, field=field)
     return None if names is None else frozenset(names), choice.mode
 
 

@@ -1,0 +1,20 @@
+"""Turns that can render prompts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.rig import Rig, fake_rig
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+async def rooms(vocabulary: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    """Turns of a GPT-OSS model whose engine is never started."""
+    async with fake_rig(tmp_path_factory.mktemp("rooms"), vocabulary) as one:
+        yield one
