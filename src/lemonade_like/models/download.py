@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from huggingface_hub import constants
 from huggingface_hub.file_download import repo_folder_name
@@ -18,9 +18,10 @@ from huggingface_hub.file_download import repo_folder_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_SHARD = re.compile(r"-(\d{5})-of-(\d{5})$")
+#: The end of a shard's name, without ``.gguf``: which one it is, and of how many.
+SHARD: Final = re.compile(r"-(\d{5})-of-(\d{5})$")
 # Companions of a model that are no model: vision projectors, draft and multi-token-prediction heads, calibration data.
-_COMPANION = re.compile(r"(?:^|[^a-z0-9])(?:mmproj|draft(?:er)?|mtp|imatrix)(?:$|[^a-z0-9])", re.IGNORECASE)
+_COMPANION: Final = re.compile(r"(?:^|[^a-z0-9])(?:mmproj|draft(?:er)?|mtp|imatrix)(?:$|[^a-z0-9])", re.IGNORECASE)
 
 
 class NoSuchFiles(ValueError):
@@ -67,15 +68,18 @@ def files_of(files: Iterable[str], quant: str | None) -> list[str]:
         return []
 
 
-def models_in(files: Iterable[str]) -> dict[str, list[str]]:
-    """Every complete model out of all files of a repository: its shards in order, by what they have in common."""
-    found = {}
+def whole_models(files: Iterable[str]) -> list[list[str]]:
+    """Every complete model out of all files of a repository or folder (paths with ``/``), its shards in order.
+
+    Companion files (mmproj, draft, mtp, imatrix) are no models, nor is what lacks a shard.
+    """
+    found = []
     for base, shards in _grouped(_models_only(files)).items():
         try:
-            found[base] = _complete(base, shards)
+            found.append(_complete(base, shards))
         except NoSuchFiles:
             continue
-    return found
+    return sorted(found)
 
 
 def _match(files: Iterable[str], quant: str | None) -> tuple[str, list[str]]:
@@ -110,7 +114,7 @@ def _grouped(files: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _base(file: str) -> str:
-    return _SHARD.sub(r"-of-\2", file[: -len(".gguf")])
+    return SHARD.sub(r"-of-\2", file[: -len(".gguf")])
 
 
 def _has_word(base: str, quant: str, flags: re.RegexFlag = re.IGNORECASE) -> bool:
@@ -136,7 +140,7 @@ def _complete(base: str, shards: list[str]) -> list[str]:
     if count is None:
         return shards
     ordered = sorted(shards)
-    numbers = [int(match[1]) for file in ordered if (match := _SHARD.search(file[: -len(".gguf")]))]
+    numbers = [int(match[1]) for file in ordered if (match := SHARD.search(file[: -len(".gguf")]))]
     missing = sorted(set(range(1, int(count[1]) + 1)) - set(numbers))
     if missing:
         raise NoSuchFiles(f"shard {', '.join(map(str, missing))} of {int(count[1])} is missing", (base,))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from huggingface_hub import constants
 
-from lemonade_like.models.download import Checkpoint, choose_files, find_in_cache
-from lemonade_like.models.grouping import checkpoint_of, model_stem, projector_for, whole_models
+from lemonade_like.models.download import Checkpoint, choose_files, find_in_cache, whole_models
+from lemonade_like.models.grouping import checkpoint_of, model_stem, projector_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,10 +24,13 @@ class Place:
     mmproj_path: Path | None = None
 
 
-def in_cache(checkpoint: str, mmproj: str | None, hub_cache: Path | None) -> Place | None:
+def in_cache(
+    checkpoint: str, mmproj: str | None, hub_cache: Path | None, *, vision: bool = False
+) -> Place | None:
     """Where a model of the Hub is in its cache, if all of it is there.
 
-    ``mmproj`` names the projector; where it is ``None``, one that lies beside the model and fits is taken.
+    ``mmproj`` names the projector; where it is ``None``, one that lies beside the model and fits is taken, or of
+    a model that is known to have ``vision`` the best that is there.
     """
     wanted = Checkpoint.parse(checkpoint)
     path = find_in_cache(wanted, hub_cache)
@@ -37,7 +40,7 @@ def in_cache(checkpoint: str, mmproj: str | None, hub_cache: Path | None) -> Pla
         named = Checkpoint.parse(mmproj) if ":" in mmproj else Checkpoint(wanted.repo, mmproj)
         return Place(path, find_in_cache(named, hub_cache))
     snapshot = _snapshot_of(path)
-    beside = projector_for(path.relative_to(snapshot).as_posix(), _gguf_files(snapshot))
+    beside = projector_for(path.relative_to(snapshot).as_posix(), _gguf_files(snapshot), vision=vision)
     return Place(path, snapshot / beside if beside else None)
 
 

@@ -66,7 +66,7 @@ class Registry:
         self._hub_cache = hub_cache
         self._users = users
         self._harmony = dict(harmony_by_model or {})
-        self._found: dict[tuple[str, str | None], Place] = {}
+        self._found: dict[tuple[str, str | None, bool], Place] = {}
         self._known = self._make_known(users.saved if users else Saved())
         self.chosen: tuple[str, ...] = ()
         """The names that the settings ask to serve; the bundled model's if they ask for none."""
@@ -319,11 +319,12 @@ class Registry:
         if model.checkpoint is None:
             return model
         # A request asks for its model's path; looking through the cache's folders each time would cost it more.
-        key = (model.checkpoint, model.mmproj)
+        vision = "vision" in model.labels
+        key = (model.checkpoint, model.mmproj, vision)
         place = self._found.get(key)
         if place is None or not place.path.is_file():
-            place = in_cache(model.checkpoint, model.mmproj, self._hub_cache)
-            if place is not None and (place.mmproj_path or "vision" not in model.labels):
+            place = in_cache(model.checkpoint, model.mmproj, self._hub_cache, vision=vision)
+            if place is not None and (place.mmproj_path or not vision):
                 self._found[key] = place
         if place is None:
             return replace(model, path=None, mmproj_path=None)
