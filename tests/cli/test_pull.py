@@ -45,9 +45,7 @@ class CommandLine:
             "HF_ENDPOINT": endpoint,
             "HF_HOME": str(folder / "hf"),
             "XDG_CONFIG_HOME": str(folder / "config"),
-            "XDG_DATA_HOME": str(folder / "data"),
             "APPDATA": str(folder / "config"),
-            "LOCALAPPDATA": str(folder / "data"),
             "COLUMNS": "200",
         }
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("HF_")} | own

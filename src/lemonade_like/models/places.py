@@ -24,9 +24,7 @@ class Place:
     mmproj_path: Path | None = None
 
 
-def in_cache(
-    checkpoint: str, mmproj: str | None, hub_cache: Path | None, *, vision: bool = False
-) -> Place | None:
+def in_cache(checkpoint: str, mmproj: str | None, hub_cache: Path | None, *, vision: bool = False) -> Place | None:
     """Where a model of the Hub is in its cache, if all of it is there.
 
     ``mmproj`` names the projector; where it is ``None``, one that lies beside the model and fits is taken, or of

@@ -18,7 +18,7 @@ from lemonade_like.app import create_app, open_services
 from lemonade_like.models.registry import Registry
 from lemonade_like.settings import Settings
 from tests.support.hub import GATED, Gate, Hub, running_hub, weights
-from tests.support.pulls import Puller, keep_user_models_in
+from tests.support.pulls import Puller
 from tests.support.server import serving
 from tests.support.sse import named_events
 from tests.support.turns import client_of
@@ -30,8 +30,7 @@ FILE = "gpt-oss-20b-mxfp4.gguf"
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    keep_user_models_in(tmp_path / "data", monkeypatch)
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.delenv("HF_TOKEN", raising=False)
     repos = {
         "ggml-org/gpt-oss-20b-GGUF": {FILE: weights(SIZE)},
