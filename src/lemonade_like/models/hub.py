@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-from typing import Final
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
 
 import huggingface_hub
-from huggingface_hub import constants
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from lemonade_like.models.download import Checkpoint, NoSuchFiles, choose_files
 from lemonade_like.models.grouping import projector_for
+from lemonade_like.models.hub_cache import hub_folder
 from lemonade_like.models.hub_errors import HUB_ERRORS, DownloadError, explain, not_a_repository, unusable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _TIMEOUT: Final = 30  # seconds for the list of files
 _LIBRARY: Final = "lemonade-like"
@@ -75,7 +78,7 @@ class HubPlace:
     @property
     def folder(self) -> Path:
         """The folder of the Hub's cache."""
-        return self.cache or Path(constants.HF_HUB_CACHE)
+        return hub_folder(self.cache)
 
 
 class Hub:

@@ -11,6 +11,8 @@ from lemonade_like.errors import BadRequest, ModelNotFound, ServerError
 from lemonade_like.models.deletion import Deleted, delete_model
 from lemonade_like.models.download import Checkpoint
 from lemonade_like.models.hub import Hub, HubPlace, Repository
+from lemonade_like.models.model import model_of
+from lemonade_like.models.names import require_user_name
 from lemonade_like.models.pull import Wanted
 from lemonade_like.models.variants import Variant, variants_of
 
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from lemonade_like.models.registry import Model, ModelEntry
 
 _logger: Final = logging.getLogger(__name__)
-
-USER_PREFIX: Final = "user."
 
 
 class Conflict(ServerError):
@@ -90,7 +90,7 @@ class ModelManager:
 
         Raises:
             ModelNotFound: no model has that name.
-            BadRequest: a model with an ``entry`` is not named ``user.NAME``.
+            BadRequest: a model with an ``entry`` cannot be named so.
             DownloadError: the Hub has no such model, or it does not fit on the disk.
             EngineUnavailable: the server is shutting down.
         """
@@ -98,8 +98,8 @@ class ModelManager:
             model = await asyncio.to_thread(self._registry.to_pull, name)
             name, wanted = model.name, Wanted.of(model)
         else:
-            require_user_name(name)
-            wanted = Wanted(entry.checkpoint, entry.mmproj, "vision" in entry.labels)
+            name = require_user_name(name)
+            wanted = Wanted.of(model_of(name, entry))
         if wanted is None:
             return Started(name, None)
         pull = self._pulls.start(name, wanted)
@@ -135,7 +135,7 @@ class ModelManager:
             Conflict: it is in use, being pulled, or all its files are another model's too.
         """
         model = await asyncio.to_thread(self._registry.to_pull, name)
-        users = model.name.startswith(USER_PREFIX)
+        users = model.source == "user"
         if users and Wanted.of(model) is None:  # a name for a file of the user's own
             await asyncio.to_thread(self._registry.forget, model.name)
             return model.name, Deleted(0, 0, ())
@@ -174,16 +174,6 @@ class ModelManager:
     def _look_up(self, checkpoint: str) -> tuple[Repository, list[Variant]]:
         repository = Hub(self._hub).repository(checkpoint)
         return repository, variants_of(repository, self._hub.cache)
-
-
-def require_user_name(name: str) -> None:
-    """Raise ``BadRequest`` unless a user's model may have that name."""
-    if not name.startswith(USER_PREFIX) or name == USER_PREFIX:
-        raise BadRequest(
-            f"A model that you register must be called user.NAME, not {name!r}: other names are the built-in models'.",
-            param="model_name",
-            code="invalid_value",
-        )
 
 
 def _deletable(model: Model) -> Wanted:

@@ -13,7 +13,7 @@ from lemonade_like.models.bundled import BUNDLED_MODEL, bundled_model_file, bund
 from lemonade_like.models.describe import Description, describe
 from lemonade_like.models.download import NoSuchFiles
 from lemonade_like.models.model import FileEntry, Model, ModelEntry, ModelOptions, RegistryFile, model_of
-from lemonade_like.models.names import USER_PREFIX, is_path, read_checkpoint, user_name
+from lemonade_like.models.names import USER_PREFIX, is_path, read_checkpoint, require_user_name
 from lemonade_like.models.places import Place, all_in_cache, as_file, choices_in_cache, in_cache, in_folder
 from lemonade_like.models.user_models import Saved, UserModels
 
@@ -177,13 +177,7 @@ class Registry:
 
         Raises :class:`BadRequest` for a name that cannot be, and ``UserModelsError`` if it cannot be kept.
         """
-        wanted = user_name(name)
-        if wanted is None:
-            raise BadRequest(
-                f"{name!r} cannot be a model's name. Write user.NAME, where NAME has letters, digits and . _ + - only.",
-                param="model_name",
-                code="invalid_value",
-            )
+        wanted = require_user_name(name)
 
         def add(saved: Saved) -> Saved:
             others = {other: each for other, each in saved.models.items() if other.casefold() != wanted.casefold()}

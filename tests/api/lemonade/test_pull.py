@@ -206,10 +206,23 @@ async def test_a_users_model_is_registered_and_pulled_with_its_projector(client:
     assert hub.fetched == ["mmproj-F16.gguf", "m-Q4_0.gguf"]
 
 
-@pytest.mark.parametrize("field", ["model_name", "checkpoint"])
-async def test_a_checkpoint_is_pulled_without_being_registered(field: str, client: httpx.AsyncClient, hub: Hub) -> None:
-    assert (await client.post("/pull", json={field: "org/eyes:Q4_0"})).status_code == 200
+@pytest.mark.parametrize("fields", [("model_name",), ("checkpoint",), ("model_name", "checkpoint")])
+@pytest.mark.parametrize("spelt", ["org/eyes:Q4_0", "hf.co/org/eyes:q4_0", "org/eyes:m-Q4_0.gguf"])
+async def test_a_checkpoint_is_pulled_without_being_registered(
+    fields: tuple[str, ...], spelt: str, client: httpx.AsyncClient, hub: Hub
+) -> None:
+    answer = await client.post("/pull", json=dict.fromkeys(fields, spelt))
+    assert answer.status_code == 200, answer.text
     assert hub.fetched == ["m-Q4_0.gguf"]
+    assert await downloaded(client, answer.json()["model_name"])
+    assert [model["id"] for model in (await client.get("/models")).json()["data"]] == ["tiny-gpt-oss", "org/eyes:Q4_0"]
+
+
+@pytest.mark.parametrize("name", ["user.eyes", "USER.eyes", "eyes"])
+async def test_a_model_is_registered_under_one_name_however_that_is_spelt(name: str, client: httpx.AsyncClient) -> None:
+    answer = await client.post("/pull", json={"model_name": name, "checkpoint": "https://hf.co/org/eyes:q4_0"})
+    assert answer.json()["model_name"] == "user.eyes"
+    assert (await client.get("/models/user.eyes")).json()["checkpoint"] == "org/eyes:Q4_0"
 
 
 @pytest.mark.parametrize(
@@ -221,7 +234,13 @@ async def test_a_checkpoint_is_pulled_without_being_registered(field: str, clien
         ({"model_name": "a", "model": "b"}, 400, "invalid_value", "differ"),
         ({"model_name": "user.x", "checkpoint": "nonsense"}, 400, "invalid_value", "org/repo:QUANT"),
         ({"model_name": "user.x", "checkpoint": "org/r", "recipe": "oga"}, 400, "invalid_value", "llamacpp"),
-        ({"model_name": "x", "checkpoint": "org/eyes:Q4_0"}, 400, "invalid_value", "user.NAME"),
+        ({"model_name": "user.a b", "checkpoint": "org/eyes:Q4_0"}, 400, "invalid_value", "user.NAME"),
+        (
+            {"model_name": "user.x", "checkpoint": "org/eyes:Q4_0", "labels": ["invented"]},
+            400,
+            "invalid_value",
+            "labels",
+        ),
         ({"model_name": "user.", "checkpoint": "org/eyes:Q4_0"}, 400, "invalid_value", "user.NAME"),
         ({"model_name": "nobody"}, 404, "model_not_found", "There is no model"),
         ({"model_name": "user.x", "checkpoint": "org/eyes"}, 400, "ambiguous_quant", "m-Q4_0, m-Q8_0"),

@@ -19,6 +19,7 @@ from lemonade_like.api.services import note, services
 from lemonade_like.api.sse import EventStream
 from lemonade_like.api.validation import validated
 from lemonade_like.errors import BadRequest, ServerError
+from lemonade_like.models.names import read_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -73,7 +74,7 @@ class PullRequest(ModelName, EntryFields):
     @property
     def entry(self) -> ModelEntry | None:
         """What to register, if anything."""
-        if self.checkpoint is None or self.wanted == self.checkpoint:
+        if self.checkpoint is None or read_checkpoint(self.wanted) == self.checkpoint:
             return None
         return self.described(self.checkpoint)
 
