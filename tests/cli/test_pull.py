@@ -174,7 +174,7 @@ def test_a_users_model_is_pulled_with_its_projector(hub: Hub, cli: CommandLine) 
         (("pull", "two eyes", "--checkpoint", "org/eyes:Q4_0"), "user.NAME"),
         (("pull", "user.eyes", "--checkpoint", "org/eyes:Q4_0", "--label", "invented"), "no label"),
         (("pull", "user.eyes", "--checkpoint", "nonsense"), "org/repo:QUANT"),
-        (("pull", "org/eyes"), "m-Q4_0, m-Q8_0"),
+        (("pull", "org/eyes"), "org/eyes:Q4_0, org/eyes:Q8_0."),
         (("delete", "tiny-gpt-oss"), "part of this package"),
     ],
 )

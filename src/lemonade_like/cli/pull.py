@@ -18,7 +18,6 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from lemonade_like.cli.register import hub_entry, known_models
-from lemonade_like.models.download import Checkpoint
 from lemonade_like.models.fetch import read_little_at_a_time
 from lemonade_like.models.hub import HubPlace
 from lemonade_like.models.management import ModelManager
@@ -87,9 +86,7 @@ def delete_model(name: str, settings: Settings) -> None:
 
 def list_variants(checkpoint: str, settings: Settings, console: Console | None = None) -> None:
     """Prints the models of a repository of the Hub."""
-    repo = Checkpoint.parse(checkpoint).repo
-    manager = _manager(settings)
-    _, variants = asyncio.run(manager.variants(repo))
+    repository, variants = asyncio.run(_manager(settings).variants(checkpoint))
     console = console or Console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("Quantisation", "Size", "Files", "State"):
@@ -98,7 +95,7 @@ def list_variants(checkpoint: str, settings: Settings, console: Console | None =
         state = "downloaded" if variant.downloaded else ("recommended" if variant.recommended else "")
         table.add_row(variant.name, readable_size(variant.size_bytes), str(len(variant.files)), state)
     console.print(table)
-    console.print(f"`lemonade-like pull {repo}:QUANTISATION` downloads one.", markup=False)
+    console.print(f"`lemonade-like pull {repository.name}:QUANTISATION` downloads one.", markup=False)
 
 
 def _manager(settings: Settings) -> ModelManager:

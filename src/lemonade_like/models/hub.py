@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import huggingface_hub
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
-from lemonade_like.models.download import Checkpoint, NoSuchFiles, choose_files
-from lemonade_like.models.grouping import projector_for
+from lemonade_like.models.download import Checkpoint, NoSuchFiles, choose_files, has_word, whole_models
+from lemonade_like.models.grouping import checkpoint_of, projector_for
 from lemonade_like.models.hub_cache import hub_folder
 from lemonade_like.models.hub_errors import HUB_ERRORS, DownloadError, explain, not_a_repository, unusable
 
@@ -182,6 +182,15 @@ def _chosen(repository: Repository, quant: str | None) -> list[RemoteFile]:
     try:
         names = choose_files(repository.file_names, quant)
     except NoSuchFiles as error:
-        raise unusable(repository.name, error, quant=quant) from None
+        raise unusable(
+            repository.name, error, _choices(repository, quant if error.ambiguous else None), quant
+        ) from None
     by_name = {file.name: file for file in repository.files}
     return [by_name[name] for name in names]
+
+
+def _choices(repository: Repository, quant: str | None) -> list[str]:
+    """The checkpoints of the repository's complete models, or of those that may be meant."""
+    names = repository.file_names
+    models = [shards for shards in whole_models(names) if quant is None or has_word(shards[0], quant)]
+    return [checkpoint_of(repository.name, shards, names) for shards in models]

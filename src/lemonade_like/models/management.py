@@ -12,7 +12,7 @@ from lemonade_like.models.deletion import Deleted, delete_model
 from lemonade_like.models.download import Checkpoint
 from lemonade_like.models.hub import Hub, HubPlace, Repository
 from lemonade_like.models.model import model_of
-from lemonade_like.models.names import require_user_name
+from lemonade_like.models.names import read_checkpoint, require_user_name
 from lemonade_like.models.pull import Wanted
 from lemonade_like.models.variants import Variant, variants_of
 
@@ -171,11 +171,11 @@ class ModelManager:
         return {name: wanted for name, wanted in found.items() if wanted is not None}
 
     async def variants(self, checkpoint: str) -> tuple[Repository, list[Variant]]:
-        """Return the repository, and the models in it. Raises ``DownloadError``."""
+        """Return the repository of a checkpoint, and the models in it. Raises ``DownloadError``."""
         return await asyncio.to_thread(self._look_up, checkpoint)
 
     def _look_up(self, checkpoint: str) -> tuple[Repository, list[Variant]]:
-        repository = Hub(self._hub).repository(checkpoint)
+        repository = Hub(self._hub).repository(_repo(read_checkpoint(checkpoint) or checkpoint))
         return repository, variants_of(repository, self._hub.cache)
 
 

@@ -136,12 +136,9 @@ class Registry:
 
     def _spelt(self, name: str) -> str:
         """The name of a known model, or else the checkpoint as it was asked for."""
-        known = self._known
+        # Another process may have registered it, or have given the name to another model.
+        known = self._refreshed() if name.casefold().startswith(USER_PREFIX) else self._known
         found = known.name_of(name)
-        if found is None and name.casefold().startswith(USER_PREFIX):
-            # Another process may have registered it.
-            known = self._refreshed()
-            found = known.name_of(name)
         found = found or read_checkpoint(name)
         if found is None:
             raise ModelNotFound(_unknown(name, known.by_folded), param="model")
@@ -151,6 +148,14 @@ class Registry:
         """The model that ``name`` spells (see :meth:`resolve`), wherever it is. Raises :class:`ModelNotFound`."""
         self._refreshed()
         return self._named(self.resolve(name))
+
+    def still_means(self, model: Model) -> bool:
+        """Whether the model's name stands for the same files as when it was found; touches no disk."""
+        now = self._known.models.get(model.name)
+        return now is None or (
+            (now.checkpoint, now.mmproj, now.labels) == (model.checkpoint, model.mmproj, model.labels)
+            and (now.checkpoint is not None or now.path == model.path)
+        )
 
     def to_pull(self, name: str) -> Model:
         """The model to be downloaded for that name: its ``checkpoint`` and ``mmproj`` say what, if anything.

@@ -243,8 +243,13 @@ async def test_a_model_is_registered_under_one_name_however_that_is_spelt(name: 
         ),
         ({"model_name": "user.", "checkpoint": "org/eyes:Q4_0"}, 400, "invalid_value", "user.NAME"),
         ({"model_name": "nobody"}, 404, "model_not_found", "There is no model"),
-        ({"model_name": "user.x", "checkpoint": "org/eyes"}, 400, "ambiguous_quant", "m-Q4_0, m-Q8_0"),
-        ({"model_name": "user.x", "checkpoint": "org/eyes:Q5_0"}, 400, "quant_not_found", "m-Q4_0, m-Q8_0"),
+        ({"model_name": "user.x", "checkpoint": "org/eyes"}, 400, "ambiguous_quant", "org/eyes:Q4_0, org/eyes:Q8_0."),
+        (
+            {"model_name": "user.x", "checkpoint": "org/eyes:Q5_0"},
+            400,
+            "quant_not_found",
+            "org/eyes:Q4_0, org/eyes:Q8_0.",
+        ),
         ({"model_name": "user.x", "checkpoint": "org/none:Q4_0"}, 404, "repository_not_found", "org/none"),
         ({"model_name": "user.x", "checkpoint": f"{GATED}:Q4_0"}, 403, "gated_repository", "HF_TOKEN"),
     ],
@@ -302,6 +307,12 @@ async def test_variants_are_listed(client: httpx.AsyncClient) -> None:
     assert answer["mmproj_files"] == ["mmproj-F16.gguf"]
     told = [(v["name"], v["size_bytes"], v["downloaded"], v["recommended"]) for v in answer["variants"]]
     assert told == [("Q8_0", 900, True, True), ("Q4_0", 700, False, False)]
+
+
+async def test_variants_are_found_by_any_checkpoint_of_the_repository(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/pull/variants", params={"checkpoint": "https://hf.co/org/eyes:Q4_0"})
+    assert answer.status_code == 200
+    assert answer.json()["suggested_name"] == "eyes"
 
 
 async def test_variants_of_what_is_no_repository_are_refused(client: httpx.AsyncClient) -> None:
