@@ -14,6 +14,7 @@ from lemonade_like.harmony.encoding import HarmonyEncoding
 from lemonade_like.harmony.renderer import Renderer
 from lemonade_like.models.bundled import bundled_model_path
 from lemonade_like.models.vocabulary import vocabulary_dir
+from tests.support.data import keep_data_in
 from tests.support.library import Reference
 from tests.support.written import Writer
 
@@ -24,12 +25,17 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_user_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Whoever runs the tests may have registered models, which are none of theirs."""
+def data_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the servers that all tests share register is kept apart from what whoever runs the tests registered."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LEMONADE_LIKE_DATA_DIR", str(tmp_path_factory.mktemp("data")))
-        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("home-data")))
+        keep_data_in(tmp_path_factory.mktemp("data"), patch)
         yield
+
+
+@pytest.fixture(autouse=True)
+def data_of_the_test(data_of_the_run: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what one test registers is not there for the next."""
+    keep_data_in(tmp_path / "data", monkeypatch)
 
 
 @pytest.fixture(scope="session")

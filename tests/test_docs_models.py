@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lemonade_like.api.openai.models import model_object
 from lemonade_like.models.describe import describe
 from lemonade_like.models.model import Model, ModelEntry, ModelOptions
 from lemonade_like.models.names import is_path, read_checkpoint
 from lemonade_like.models.registry import Registry
+from lemonade_like.models.variants import Variant
 from tests.support.models import Machine
 
 PAGE = (Path(__file__).parents[1] / "docs" / "models.md").read_text(encoding="utf-8")
@@ -39,6 +42,14 @@ def test_the_entry_that_is_shown_is_valid_and_every_field_is_described() -> None
 def test_every_option_and_every_field_of_a_listing_is_described() -> None:
     assert first_column(section("Options of a model")) == set(ModelOptions.model_fields)
     assert first_column(section("What is listed")) == set(describe(Model("m"), None).as_json())
+
+
+def test_the_answers_that_are_shown_have_the_fields_that_are_sent() -> None:
+    shown: list[dict[str, Any]] = [json.loads(each) for each in re.findall(r"```json\n(\{.*?)```", PAGE, re.DOTALL)]
+    described, variants, deleted = shown
+    assert set(described) == set(model_object(describe(Model("m"), None), 0))
+    assert set(variants["variants"][0]) == set(Variant("Q4_0", ("m.gguf",), 1, downloaded=False).as_json())
+    assert {"bytes_freed", "kept_files"} <= set(deleted)
 
 
 @pytest.mark.parametrize("name", ["org/repo:QUANT", "org/repo:file.gguf", "org/repo", "hf.co/org/repo:QUANT"])

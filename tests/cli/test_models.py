@@ -19,7 +19,6 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("LEMONADE_LIKE_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("LEMONADE_LIKE_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(machine.hub_cache))
     return machine
 

@@ -45,9 +45,7 @@ class CommandLine:
             "HF_ENDPOINT": endpoint,
             "HF_HOME": str(folder / "hf"),
             "XDG_CONFIG_HOME": str(folder / "config"),
-            "XDG_DATA_HOME": str(folder / "data"),
             "APPDATA": str(folder / "config"),
-            "LOCALAPPDATA": str(folder / "data"),
             "COLUMNS": "200",
         }
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("HF_")} | own
@@ -173,9 +171,10 @@ def test_a_users_model_is_pulled_with_its_projector(hub: Hub, cli: CommandLine) 
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (("pull", "eyes", "--checkpoint", "org/eyes:Q4_0"), "user.NAME"),
+        (("pull", "two eyes", "--checkpoint", "org/eyes:Q4_0"), "user.NAME"),
+        (("pull", "user.eyes", "--checkpoint", "org/eyes:Q4_0", "--label", "invented"), "no label"),
         (("pull", "user.eyes", "--checkpoint", "nonsense"), "org/repo:QUANT"),
-        (("pull", "org/eyes"), "m-Q4_0, m-Q8_0"),
+        (("pull", "org/eyes"), "org/eyes:Q4_0, org/eyes:Q8_0."),
         (("delete", "tiny-gpt-oss"), "part of this package"),
     ],
 )

@@ -19,12 +19,12 @@ TINY = "tiny-gpt-oss"
 
 
 @contextlib.contextmanager
-def _server(cache_dir: Path, data_dir: Path, smollm: Path) -> Iterator[httpx.Client]:
+def _server(cache_dir: Path, folder: Path, smollm: Path) -> Iterator[httpx.Client]:
     """A client of a server that keeps one model in memory."""
     options = ("--model", TINY, "--model", str(smollm), "--max-loaded-models", "1", *ONE_THREAD)
     with (
-        (data_dir / "server.log").open("a") as stderr,
-        server_process(cache_dir, *options, stderr=stderr.fileno(), data_dir=data_dir) as process,
+        (folder / "server.log").open("a") as stderr,
+        server_process(cache_dir, *options, stderr=stderr.fileno()) as process,
         httpx.Client(base_url=f"{address(process)}/v1", timeout=60) as client,
     ):
         yield client

@@ -26,7 +26,6 @@ def machine(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -
     placed.unlink()
     placed.symlink_to(tiny_model)
     monkeypatch.setenv("HF_HUB_CACHE", str(machine.hub_cache))
-    monkeypatch.setenv("LEMONADE_LIKE_DATA_DIR", str(tmp_path / "data"))
     return machine
 
 

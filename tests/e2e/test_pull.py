@@ -13,7 +13,6 @@ from lemonade_like.models.fetch import READ_BYTES
 from tests.e2e.conftest import ONE_THREAD
 from tests.support.hub import Gate, running_hub
 from tests.support.processes import wait_until_gone
-from tests.support.pulls import keep_user_models_in
 from tests.support.server_process import address, server_process
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ def test_a_pulled_model_answers_after_a_broken_line_and_a_killed_server(
     whole = tiny_model.read_bytes()
     third = len(whole) // 3
     log = tmp_path / "server.log"
-    keep_user_models_in(tmp_path / "data", monkeypatch)
     with running_hub({"org/gpt-oss-tiny-GGUF": {FILE: whole}}) as hub, log.open("w") as stderr:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))

@@ -124,6 +124,10 @@ def test_a_file_is_read_again_only_when_it_has_changed(tmp_path: Path, monkeypat
     assert facts.of(path).context_length == 2048
 
 
+def test_a_context_length_that_is_no_number_counts_as_none(tmp_path: Path) -> None:
+    assert facts.of(write_gguf(tmp_path / "m.gguf", context_length="long")).context_length == 0
+
+
 def test_the_vocabulary_is_never_made_into_texts(tmp_path: Path) -> None:
     found = facts.read_header(write_gguf(tmp_path / "m.gguf", tokens=5000))
     assert found.values["tokenizer.ggml.tokens"] == 5000

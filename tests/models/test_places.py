@@ -74,6 +74,36 @@ def test_the_checkpoint_of_a_known_model_is_that_model(machine: Machine) -> None
     assert registry.resolve("hf.co/org/repo:q4_k_m") == "user.mine"
 
 
+@pytest.mark.parametrize(
+    "name", ["org/one", "org/one:m-Q8_0-00002-of-00002.gguf", "hf.co/org/one:big/m-Q8_0-00001-of-00002.gguf"]
+)
+def test_a_model_that_is_here_has_one_name_by_all_its_checkpoints(name: str, machine: Machine) -> None:
+    (path, _) = machine.cached("org/one", *SHARDS)
+    registry = machine.registry()
+    assert registry.resolve(name) == "org/one:Q8_0"
+    assert registry.find(name).path == path
+    registry.register("mine", ModelEntry(checkpoint="org/one:Q8_0"))
+    assert registry.resolve(name) == "user.mine"
+
+
+def test_what_is_to_be_pulled_is_taken_as_it_was_written(machine: Machine) -> None:
+    # What is the only Q4_0 here need not be that on the Hub.
+    machine.cached("org/two", "a-Q4_0.gguf")
+    registry = machine.registry()
+    assert registry.find("org/two:a-Q4_0.gguf").name == "org/two:Q4_0"
+    assert registry.to_pull("org/two:a-Q4_0.gguf").checkpoint == "org/two:a-Q4_0.gguf"
+
+
+def test_a_repository_means_the_model_that_is_left_of_it(machine: Machine) -> None:
+    (first,) = machine.cached("org/one", "m-Q4_0.gguf")
+    registry = machine.registry()
+    assert registry.find("org/one").path == first
+    first.unlink()
+    assert registry.find("org/one").path is None
+    (second,) = machine.cached("org/one", "m-Q8_0.gguf")
+    assert registry.find("org/one").path == second
+
+
 def test_what_nobody_registered_is_listed_once_and_last(machine: Machine) -> None:
     machine.cached("org/repo", "m-Q4_K_M.gguf", *SHARDS, "mmproj-m.gguf", "half-Q2_K-00001-of-00002.gguf")
     machine.cached("org/repo", "m-Q4_K_M.gguf", revision="older")
@@ -102,6 +132,14 @@ def test_a_model_in_the_cache_has_the_projector_that_lies_beside_it(machine: Mac
     (other,) = machine.cached("org/eyes", "eyes.gguf")
     registry.register("other", ModelEntry(checkpoint="org/vl:Q4_K_M", mmproj="org/eyes:eyes.gguf"))
     assert registry.find("user.other").mmproj_path == other
+
+
+def test_a_model_that_sees_has_the_projector_that_was_pulled_with_it(machine: Machine) -> None:
+    (_, _, projector) = machine.cached("org/vl", "m-Q4_0.gguf", "n-Q4_0.gguf", "mmproj-F16.gguf")
+    registry = machine.registry()
+    registry.register("seeing", ModelEntry(checkpoint="org/vl:m-Q4_0.gguf", labels=("vision",)))
+    assert registry.find("user.seeing").mmproj_path == projector
+    assert registry.find("org/vl:n-Q4_0.gguf").mmproj_path is None
 
 
 def test_a_projector_that_comes_later_is_seen(machine: Machine) -> None:

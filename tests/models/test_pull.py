@@ -269,9 +269,9 @@ def test_a_file_that_the_hub_hands_out_to_its_own_tools_only_says_how_to_get_it(
     [
         ("org/missing:Q4_K_M", NoSuchRepository, "repository_not_found", ["There is no repository org/missing"]),
         (f"{GATED}:Q4_K_M", AccessDenied, "gated_repository", ["accepted its licence", "HF_TOKEN"]),
-        ("org/repo:Q3_K_M", BadCheckpoint, "quant_not_found", ["no .gguf file of Q3_K_M", "m-Q4_K_M", "org/repo:"]),
-        ("org/repo", BadCheckpoint, "ambiguous_quant", ["models match", "m-Q4_K_M", "m-Q4_K_S"]),
-        ("org/empty:Q4_K_M", BadCheckpoint, "quant_not_found", ["no .gguf file at all"]),
+        ("org/repo:Q3_K_M", BadCheckpoint, "quant_not_found", ["no .gguf file of Q3_K_M", "org/repo:Q4_K_M"]),
+        ("org/repo", BadCheckpoint, "ambiguous_quant", ["models match", "org/repo:Q4_K_M", "org/repo:Q4_K_S"]),
+        ("org/empty:Q4_K_M", BadCheckpoint, "quant_not_found", ["no complete model"]),
         ("repo:Q4_K_M", BadCheckpoint, "invalid_checkpoint", ["org/repo"]),
         ("../etc/passwd:Q4_K_M", BadCheckpoint, "invalid_checkpoint", ["org/repo"]),
     ],

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from lemonade_like.models.download import choose_files
-from lemonade_like.models.hub import RemoteFile, Repository, best_projector
-from lemonade_like.models.variants import projectors, suggested_labels, variants_of
+from lemonade_like.models.hub import RemoteFile, Repository
+from lemonade_like.models.variants import suggested_labels, variants_of
 
 SHARDS = [f"BF16/m-BF16-0000{number}-of-00002.gguf" for number in (1, 2)]
 NAMES = [
@@ -59,7 +59,7 @@ def test_a_model_that_is_here_is_shown_as_downloaded(tmp_path: Path) -> None:
 
 def test_gpt_oss_is_recommended_as_it_was_trained(tmp_path: Path) -> None:
     names = ["gpt-oss-20b-Q4_K_M.gguf", "gpt-oss-20b-mxfp4.gguf", "gpt-oss-20b-F16.gguf"]
-    assert variants_of(repository(*names), tmp_path)[0].name == "mxfp4"
+    assert variants_of(repository(*names), tmp_path)[0].name == "MXFP4"
 
 
 @pytest.mark.parametrize(
@@ -74,18 +74,3 @@ def test_gpt_oss_is_recommended_as_it_was_trained(tmp_path: Path) -> None:
 )
 def test_what_a_model_can_do_is_guessed_from_its_files_and_name(repo: str, files: list[str], labels: list[str]) -> None:
     assert suggested_labels(repository(*files, repo=repo)) == labels
-
-
-@pytest.mark.parametrize(
-    ("files", "best"),
-    [
-        (["mmproj-BF16.gguf", "mmproj-F16.gguf", "mmproj-F32.gguf"], "mmproj-F16.gguf"),
-        (["mmproj-BF16.gguf", "mmproj-Q8_0.gguf"], "mmproj-BF16.gguf"),
-        (["sub/mmproj-model-f16.gguf"], "sub/mmproj-model-f16.gguf"),
-        (["mmproj-Q8_0.gguf"], "mmproj-Q8_0.gguf"),
-        (["m-F16.gguf", "mmproj.txt"], None),
-    ],
-)
-def test_the_projector_is_taken_as_fine_as_there_is_one(files: list[str], best: str | None) -> None:
-    assert best_projector(files) == best
-    assert (best is None) == (projectors(repository(*files)) == [])

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lemonade_like.errors import EngineFailure, ModelNotFound, NotEnoughMemory, QueueFull
-from lemonade_like.models.registry import Model, ModelOptions, Registry
+from lemonade_like.models.registry import Model, ModelEntry, ModelOptions, Registry
 from lemonade_like.pool.lease import Waiting
 from lemonade_like.pool.limits import PoolLimits
 from lemonade_like.pool.loader import LoadOptions
 from lemonade_like.pool.pool import Pool
 from lemonade_like.pool.scheduler import Rules
+from tests.support.models import Machine
 from tests.support.pools import GIGABYTE, Clock, RecordingLoader, borrow, recorded_pool
 
 ONE = PoolLimits(max_loaded_models=1)
@@ -267,6 +269,44 @@ async def test_what_nobody_uses_is_unloaded_after_its_time(loader: RecordingLoad
             await asyncio.sleep(0.005)
 
 
+async def test_a_name_that_leads_to_nothing_evicts_nothing_and_is_no_failure(
+    loader: RecordingLoader, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    survey = loader.survey
+
+    async def find(model: Model, options: Any = None) -> Any:
+        if model.name != "m":
+            raise ModelNotFound("It is not here.")
+        return await survey(model, options)
+
+    monkeypatch.setattr(loader, "survey", find)
+    async with recorded_pool(loader, ONE, "m") as pool:
+        await borrow(pool)
+        with pytest.raises(ModelNotFound):
+            await borrow(pool, "somebody/model")
+        assert names(pool) == ["m"]
+        assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_a_name_that_was_given_to_another_model_gets_that_when_the_turns_are_done(
+    loader: RecordingLoader, tmp_path: Path
+) -> None:
+    users = Machine(tmp_path)
+    async with recorded_pool(loader) as pool:
+        pool._registry = pool._engines._registry = users.registry()
+        users.registry().register("a", ModelEntry(checkpoint="org/one:Q4_0"))
+        async with pool.lease("user.a"):
+            # By another process, which this one is not told of.
+            users.registry().register("a", ModelEntry(checkpoint="org/two:Q4_0"))
+            first, second = (asyncio.create_task(borrow(pool, "user.a")) for _ in range(2))
+            await asyncio.sleep(0)
+            assert loader.engines[0].stops == 0
+        assert {id(engine) for engine in await asyncio.gather(first, second)} == {id(loader.engines[1])}
+        assert loader.engines[0].stops == 1
+        users.registry().save_options("user.a", ModelOptions(ctx_size=100))
+        assert await borrow(pool, "user.a") is loader.engines[1]
+
+
 async def test_a_name_that_leads_to_nothing_leaves_nothing(
     loader: RecordingLoader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,4 +318,6 @@ async def test_a_name_that_leads_to_nothing_leaves_nothing(
         for number in range(3):
             with pytest.raises(ModelNotFound):
                 await borrow(pool, f"somebody/model-{number}")
+            with pytest.raises(ModelNotFound):
+                await pool.load(f"somebody/model-{number}", pinned=True)
         assert (pool._engines.by_name, pool._scheduler.states(), pool._tickets) == ({}, [], {})

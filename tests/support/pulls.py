@@ -12,8 +12,6 @@ from lemonade_like.models.progress import Tracker
 from lemonade_like.models.pull import Pulling, Wanted
 
 if TYPE_CHECKING:
-    import pytest
-
     from tests.support.hub import Hub
 
 
@@ -60,9 +58,3 @@ class Puller:
     def files(self) -> list[str]:
         """What is in the repository's folder but for links and folders, by name."""
         return sorted(path.name for path in self.cache.rglob("*") if path.is_file() and path.suffix != ".lock")
-
-
-def keep_user_models_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have what is registered kept there, and not with the user's own."""
-    for variable in ("XDG_DATA_HOME", "LOCALAPPDATA"):
-        monkeypatch.setenv(variable, str(folder))

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def server_process(
-    cache_dir: Path, *options: str, stderr: int = subprocess.PIPE, data_dir: Path | None = None
-) -> Iterator[subprocess.Popen[str]]:
-    """A server on a free port, with nothing of the user's own configuration; killed at the end, if it still runs."""
+def server_process(cache_dir: Path, *options: str, stderr: int = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
+    """A server on a free port, with nothing of the user's own configuration; killed at the end, if it still runs.
+
+    Its registered models are the test's own: those of a server that the test started before.
+    """
     environ = os.environ | {
         "XDG_CONFIG_HOME": str(cache_dir / "config"),
         "APPDATA": str(cache_dir / "config"),
         "LEMONADE_LIKE_CACHE_DIR": str(cache_dir),
-        "LEMONADE_LIKE_DATA_DIR": str(data_dir or cache_dir / "data"),
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "lemonade_like", "serve", "--port", "0", *options],

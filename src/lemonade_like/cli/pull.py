@@ -12,22 +12,21 @@ import sys
 from typing import TYPE_CHECKING
 
 import typer
-from pydantic import ValidationError
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
-from lemonade_like.models.download import Checkpoint
+from lemonade_like.cli.register import hub_entry, known_models
 from lemonade_like.models.fetch import read_little_at_a_time
 from lemonade_like.models.hub import HubPlace
-from lemonade_like.models.management import ModelManager, require_user_name
+from lemonade_like.models.management import ModelManager
+from lemonade_like.models.model import model_of
+from lemonade_like.models.names import require_user_name
 from lemonade_like.models.progress import Sampler, Tracker
 from lemonade_like.models.pull import Pulling, Wanted
 from lemonade_like.models.pulling import Pulls
-from lemonade_like.models.registry import ModelEntry, Registry
 from lemonade_like.models.space import readable_size
-from lemonade_like.settings import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,12 +48,11 @@ def pull_model(
     labels: Sequence[str] = (),
 ) -> None:
     """Downloads the model, which ``checkpoint`` registers first, and says how to serve it."""
-    registry = _registry(settings)
+    registry = known_models(settings)
     entry = None
     if checkpoint is not None:
-        require_user_name(name)
-        entry = _entry(checkpoint, mmproj, labels)
-        wanted: Wanted | None = Wanted(checkpoint, mmproj, "vision" in labels)
+        name, entry = require_user_name(name), hub_entry(checkpoint, labels, mmproj)
+        wanted = Wanted.of(model_of(name, entry))
     else:
         model = registry.to_pull(name)
         name, wanted = model.name, Wanted.of(model)
@@ -88,9 +86,7 @@ def delete_model(name: str, settings: Settings) -> None:
 
 def list_variants(checkpoint: str, settings: Settings, console: Console | None = None) -> None:
     """Prints the models of a repository of the Hub."""
-    repo = Checkpoint.parse(checkpoint).repo
-    manager = _manager(settings)
-    _, variants = asyncio.run(manager.variants(repo))
+    repository, variants = asyncio.run(_manager(settings).variants(checkpoint))
     console = console or Console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("Quantisation", "Size", "Files", "State"):
@@ -99,27 +95,12 @@ def list_variants(checkpoint: str, settings: Settings, console: Console | None =
         state = "downloaded" if variant.downloaded else ("recommended" if variant.recommended else "")
         table.add_row(variant.name, readable_size(variant.size_bytes), str(len(variant.files)), state)
     console.print(table)
-    console.print(f"`lemonade-like pull {repo}:QUANTISATION` downloads one.", markup=False)
-
-
-def _registry(settings: Settings) -> Registry:
-    return Registry.from_settings(settings.model_copy(update={"models": ()}))
+    console.print(f"`lemonade-like pull {repository.name}:QUANTISATION` downloads one.", markup=False)
 
 
 def _manager(settings: Settings) -> ModelManager:
     place = HubPlace()
-    return ModelManager(_registry(settings), Pulls(place), place, in_use=lambda _: False)
-
-
-def _entry(checkpoint: str, mmproj: str | None, labels: Sequence[str]) -> ModelEntry:
-    try:
-        return ModelEntry(checkpoint=checkpoint, mmproj=mmproj, labels=tuple(labels))
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = {"labels": "--label"}.get(str(first["loc"][0]), f"--{first['loc'][0]}")
-        raise SettingsError(
-            f"{option} {first['input']} cannot be: {first['msg']}.\nWrite --checkpoint org/repo:QUANT."
-        ) from None
+    return ModelManager(known_models(settings), Pulls(place), place, in_use=lambda _: False)
 
 
 def _progress_on(console: Console, plan: Plan) -> tuple[AbstractContextManager[object], Callable[[PullProgress], None]]:

@@ -17,7 +17,7 @@ from lemonade_like.models import facts
 from lemonade_like.models.download import NoSuchFiles
 from lemonade_like.models.gguf import GGUFError
 from lemonade_like.models.model import LABELS, FileEntry, ModelEntry
-from lemonade_like.models.names import is_checkpoint, is_path, read_checkpoint
+from lemonade_like.models.names import is_path, read_checkpoint
 from lemonade_like.models.places import as_file
 from lemonade_like.models.registry import Registry
 from lemonade_like.settings import Settings, SettingsError
@@ -41,7 +41,7 @@ def register_model(
         SettingsError: what was given cannot be.
         ModelNotFound: there is no such file, or it is not all of a model.
     """
-    registry = _registry(settings)
+    registry = known_models(settings)
     entry = _entry(what, labels, mmproj, dict(options or {}))
     parse_extra_args(entry.options.llamacpp_args or "")
     model = registry.register(name, entry)
@@ -53,13 +53,14 @@ def register_model(
 
 def forget_model(name: str, settings: Settings) -> None:
     """Drops the name, and says what stays."""
-    registry = _registry(settings)
+    registry = known_models(settings)
     model = registry.find(name)
     registry.forget(model.name)
     typer.echo(f"{model.name} is forgotten." + (f" Its file stays: {model.path}" if model.path else ""))
 
 
-def _registry(settings: Settings) -> Registry:
+def known_models(settings: Settings) -> Registry:
+    """The models that have names; those that the settings serve are not looked for."""
     return Registry.from_settings(settings.model_copy(update={"models": ()}))
 
 
@@ -68,14 +69,26 @@ def _entry(what: str, labels: Sequence[str], mmproj: str | None, options: dict[s
     try:
         if path.is_file() or is_path(what):
             return _file_entry(path.absolute(), labels, mmproj, options)
-        checkpoint = read_checkpoint(what)
-        if checkpoint is None or not is_checkpoint(checkpoint):
-            raise SettingsError(
-                f"{what!r} is neither a file nor a model of the Hub.\n"
-                "Write org/repo:QUANT, org/repo:file.gguf, or the path of a .gguf file."
-            )
+    except ValidationError as error:
+        raise _refusal(error) from None
+    if read_checkpoint(what) is None:
+        raise SettingsError(
+            f"{what!r} is neither a file nor a model of the Hub.\n"
+            "Write org/repo:QUANT, org/repo:file.gguf, or the path of a .gguf file."
+        )
+    return hub_entry(what, labels, mmproj, options)
+
+
+def hub_entry(
+    what: str, labels: Sequence[str], mmproj: str | None, options: Mapping[str, Any] | None = None
+) -> ModelEntry:
+    """The entry of a model of the Hub; ``what`` is its checkpoint, also after ``hf.co/``. Raises ``SettingsError``."""
+    checkpoint = read_checkpoint(what)
+    if checkpoint is None:
+        raise SettingsError(f"{what!r} is no model of the Hub.\nWrite org/repo:QUANT or org/repo:file.gguf.")
+    try:
         return ModelEntry.model_validate(
-            {"checkpoint": checkpoint, "labels": tuple(labels), "mmproj": mmproj, "options": options}
+            {"checkpoint": checkpoint, "labels": tuple(labels), "mmproj": mmproj, "options": dict(options or {})}
         )
     except ValidationError as error:
         raise _refusal(error) from None

@@ -12,8 +12,8 @@ from huggingface_hub import scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
 from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
 
-from lemonade_like.models.download import Checkpoint, files_of, models_in
-from lemonade_like.models.hub import is_projector
+from lemonade_like.models.download import Checkpoint, files_of, whole_models
+from lemonade_like.models.grouping import is_projector
 from lemonade_like.models.hub_cache import CachedRepository
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _names(revision: CachedRevisionInfo) -> dict[str, CachedFileInfo]:
 
 def _projectors_still_needed(mine: set[str], names: Iterable[str]) -> set[str]:
     """Return the projectors among ``mine`` if another model stands beside them, which may see through them."""
-    beside = [shards for shards in models_in(names).values() if not mine.issuperset(shards)]
+    beside = [shards for shards in whole_models(names) if not mine.issuperset(shards)]
     return {name for name in mine if is_projector(name)} if beside else set()
 
 

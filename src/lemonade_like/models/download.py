@@ -9,18 +9,19 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
 
-from huggingface_hub import constants
-from huggingface_hub.file_download import repo_folder_name
+from lemonade_like.models.hub_cache import CachedRepository, hub_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
-_SHARD = re.compile(r"-(\d{5})-of-(\d{5})$")
+#: The end of a shard's name, without ``.gguf``: which one it is, and of how many.
+SHARD: Final = re.compile(r"-(\d{5})-of-(\d{5})$")
 # Companions of a model that are no model: vision projectors, draft and multi-token-prediction heads, calibration data.
-_COMPANION = re.compile(r"(?:^|[^a-z0-9])(?:mmproj|draft(?:er)?|mtp|imatrix)(?:$|[^a-z0-9])", re.IGNORECASE)
+_COMPANION: Final = re.compile(r"(?:^|[^a-z0-9])(?:mmproj|draft(?:er)?|mtp|imatrix)(?:$|[^a-z0-9])", re.IGNORECASE)
 
 
 class NoSuchFiles(ValueError):
@@ -67,15 +68,18 @@ def files_of(files: Iterable[str], quant: str | None) -> list[str]:
         return []
 
 
-def models_in(files: Iterable[str]) -> dict[str, list[str]]:
-    """Every complete model out of all files of a repository: its shards in order, by what they have in common."""
-    found = {}
+def whole_models(files: Iterable[str]) -> list[list[str]]:
+    """Every complete model out of all files of a repository or folder (paths with ``/``), its shards in order.
+
+    Companion files (mmproj, draft, mtp, imatrix) are no models, nor is what lacks a shard.
+    """
+    found = []
     for base, shards in _grouped(_models_only(files)).items():
         try:
-            found[base] = _complete(base, shards)
+            found.append(_complete(base, shards))
         except NoSuchFiles:
             continue
-    return found
+    return sorted(found)
 
 
 def _match(files: Iterable[str], quant: str | None) -> tuple[str, list[str]]:
@@ -110,10 +114,11 @@ def _grouped(files: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _base(file: str) -> str:
-    return _SHARD.sub(r"-of-\2", file[: -len(".gguf")])
+    return SHARD.sub(r"-of-\2", file[: -len(".gguf")])
 
 
-def _has_word(base: str, quant: str, flags: re.RegexFlag = re.IGNORECASE) -> bool:
+def has_word(base: str, quant: str, flags: re.RegexFlag = re.IGNORECASE) -> bool:
+    """Whether a quantisation is a word of a file's name."""
     # Names are joined by - . / and sometimes _, which quantisations have inside too: XS is no word of IQ4_XS.
     before = "[A-Za-z0-9]" if re.search(r"\d", quant) else "[A-Za-z0-9_]"
     return bool(re.search(rf"(?<!{before}){re.escape(quant)}(?![A-Za-z0-9_])", base, flags))
@@ -121,14 +126,14 @@ def _has_word(base: str, quant: str, flags: re.RegexFlag = re.IGNORECASE) -> boo
 
 def _is_quant(base: str, quant: str) -> bool:
     # A variant counts as itself only: in a cache that has nothing else, it would pass for the plain one.
-    return _has_word(base, quant) and not _has_word(base, f"UD-{quant}")
+    return has_word(base, quant) and not has_word(base, f"UD-{quant}")
 
 
 def _narrowed(matching: dict[str, list[str]], quant: str | None) -> dict[str, list[str]]:
     """Of several matches those spelt in the same case, if there are any."""
     if quant is None or len(matching) < 2:
         return matching
-    return {base: shards for base, shards in matching.items() if _has_word(base, quant, re.RegexFlag(0))} or matching
+    return {base: shards for base, shards in matching.items() if has_word(base, quant, re.RegexFlag(0))} or matching
 
 
 def _complete(base: str, shards: list[str]) -> list[str]:
@@ -136,7 +141,7 @@ def _complete(base: str, shards: list[str]) -> list[str]:
     if count is None:
         return shards
     ordered = sorted(shards)
-    numbers = [int(match[1]) for file in ordered if (match := _SHARD.search(file[: -len(".gguf")]))]
+    numbers = [int(match[1]) for file in ordered if (match := SHARD.search(file[: -len(".gguf")]))]
     missing = sorted(set(range(1, int(count[1]) + 1)) - set(numbers))
     if missing:
         raise NoSuchFiles(f"shard {', '.join(map(str, missing))} of {int(count[1])} is missing", (base,))
@@ -148,17 +153,17 @@ def find_in_cache(checkpoint: Checkpoint, hub_cache: Path | None = None) -> Path
 
     The path is the one under ``snapshots``, with the file's name: llama.cpp finds the other shards beside it.
     """
-    cache = hub_cache or Path(constants.HF_HUB_CACHE)
-    folder = cache / repo_folder_name(repo_id=checkpoint.repo, repo_type="model")
-    for snapshot in _snapshots(folder):
-        here = [
-            path.relative_to(snapshot).as_posix() for path in snapshot.rglob("*.[gG][gG][uU][fF]") if path.is_file()
-        ]
+    for snapshot in _snapshots(CachedRepository(hub_folder(hub_cache), checkpoint.repo).folder):
         try:
-            return snapshot / choose_files(here, checkpoint.quant)[0]
+            return snapshot / choose_files(gguf_files(snapshot), checkpoint.quant)[0]
         except NoSuchFiles:
             continue
     return None
+
+
+def gguf_files(folder: Path) -> list[str]:
+    """The paths of the GGUF files in a folder and below it, as seen from there, with ``/``."""
+    return [path.relative_to(folder).as_posix() for path in folder.rglob("*.[gG][gG][uU][fF]") if path.is_file()]
 
 
 def _snapshots(folder: Path) -> list[Path]:

@@ -11,13 +11,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from lemonade_like.models.download import SHARD
 from lemonade_like.models.gguf import GGUFHeader, read_header
 from lemonade_like.models.grouping import quantisation_in
 
 if TYPE_CHECKING:
     from lemonade_like.models.model import Label
 
-_SHARD: Final = re.compile(r"-(\d{5})-of-(\d{5})(\.gguf)$", re.IGNORECASE)
 #: ``general.file_type``, by the numbers of llama.cpp's ``llama_ftype``.
 _FILE_TYPES: Final = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S",
@@ -87,11 +87,11 @@ def of(path: Path) -> ModelFacts:
 
 
 def _shards(path: Path) -> list[Path]:
-    match = _SHARD.search(path.name)
+    match = SHARD.search(path.stem)
     if match is None:
         return [path]
-    base, count, suffix = path.name[: match.start()], int(match[2]), match[3]
-    names = (f"{base}-{number:05}-of-{match[2]}{suffix}" for number in range(1, min(count, _MOST_LAYERS) + 1))
+    base, count = path.stem[: match.start()], int(match[2])
+    names = (f"{base}-{number:05}-of-{match[2]}{path.suffix}" for number in range(1, min(count, _MOST_LAYERS) + 1))
     return [path.with_name(name) for name in names]
 
 
@@ -114,7 +114,7 @@ def _read(path: str, _changed: int, size: int) -> ModelFacts:
     return ModelFacts(
         architecture=header.architecture,
         context_length=_number(header.own("context_length")),
-        quantisation=_FILE_TYPES.get(file_type) or quantisation_in(path),
+        quantisation=_FILE_TYPES.get(file_type) or quantisation_in(Path(path).as_posix()),
         parameters=header.parameters,
         file_bytes=size,
         kv_bytes_per_token=whole,

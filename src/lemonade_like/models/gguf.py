@@ -40,7 +40,6 @@ _U32: Final = struct.Struct("<I")
 _U64: Final = struct.Struct("<Q")
 _MAX_NESTING: Final = 4
 _ARCHITECTURE: Final = "general.architecture"
-_CONTEXT_LENGTH: Final = "context_length"
 #: More items than any model has layers, and fewer than any has tokens.
 _LONGEST: Final = 1024
 _MAX_DIMENSIONS: Final = 4
@@ -53,17 +52,6 @@ class GGUFError(ValueError):
 
 class NotAGGUF(GGUFError):
     """The file is no GGUF file at all."""
-
-
-@dataclass(frozen=True)
-class GGUFMetadata:
-    """What the header says of what has to be known before the engine reads the file.
-
-    ``context_length`` is the number of tokens that the model was trained for, 0 where the file does not say.
-    """
-
-    architecture: str
-    context_length: int
 
 
 @dataclass(frozen=True)
@@ -100,18 +88,11 @@ def read_header(path: Path) -> GGUFHeader:
     return GGUFHeader(architecture, values, parameters)
 
 
-def read_metadata(path: Path) -> GGUFMetadata:
-    """Read what has to be known before the engine reads the file; raises as ``read_header``."""
-    header = read_header(path)
-    context_length = header.own(_CONTEXT_LENGTH)
-    return GGUFMetadata(header.architecture, context_length if isinstance(context_length, int) else 0)
-
-
 def read_tokens(path: Path) -> list[str]:
     """Read the vocabulary: every token as the file spells it, its place in the list being its id.
 
     Raises:
-        GGUFError: as ``read_metadata``, or the file has no vocabulary.
+        GGUFError: as ``read_header``, or the file has no vocabulary.
     """
     with _opened(path) as reader:
         for key, kind, at in reader.entries():

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 import huggingface_hub
-from huggingface_hub import constants
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
-from lemonade_like.models.download import Checkpoint, NoSuchFiles, choose_files
+from lemonade_like.models.download import Checkpoint, NoSuchFiles, choose_files, has_word, whole_models
+from lemonade_like.models.grouping import checkpoint_of, projector_for
+from lemonade_like.models.hub_cache import hub_folder
 from lemonade_like.models.hub_errors import HUB_ERRORS, DownloadError, explain, not_a_repository, unusable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from pathlib import Path
 
 _TIMEOUT: Final = 30  # seconds for the list of files
 _LIBRARY: Final = "lemonade-like"
 _REVISION: Final = re.compile(r"[0-9a-f]{40}")
 _HASH: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-#: What a projector is best fetched as; it is small, and a coarser one costs what the model sees.
-_PROJECTOR_PREFERENCE: Final = ("F16", "BF16", "F32")
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class HubPlace:
     @property
     def folder(self) -> Path:
         """The folder of the Hub's cache."""
-        return self.cache or Path(constants.HF_HUB_CACHE)
+        return hub_folder(self.cache)
 
 
 class Hub:
@@ -120,7 +119,7 @@ class Hub:
         """Return the files of the model; blocking.
 
         ``mmproj`` is the name of the projector's file in the same repository, or a checkpoint of another. ``vision``
-        has the repository's best taken where none is named.
+        has the one taken that fits best where none is named.
 
         Raises:
             BadCheckpoint: the repository has not exactly one complete model of that quantisation.
@@ -128,16 +127,17 @@ class Hub:
         """
         repository = self.repository(checkpoint.repo)
         model = _chosen(repository, checkpoint.quant)
-        files = [*self._projector(repository, mmproj, vision=vision), *reversed(model)]
+        if mmproj is None and vision:
+            mmproj = projector_for(model[0].name, repository.file_names, vision=True)
+        files = [*(self._projector(repository, mmproj) if mmproj else ()), *reversed(model)]
         return Plan(tuple(self._described(file) for file in files))
 
-    def _projector(self, repository: Repository, mmproj: str | None, *, vision: bool) -> list[RemoteFile]:
-        if mmproj is not None and ":" in mmproj:
+    def _projector(self, repository: Repository, mmproj: str) -> list[RemoteFile]:
+        if ":" in mmproj:
             checkpoint = Checkpoint.parse(mmproj)
             other = repository if checkpoint.repo == repository.name else self.repository(checkpoint.repo)
             return _chosen(other, checkpoint.quant)
-        name = mmproj or (best_projector(repository.file_names) if vision else None)
-        return _chosen(repository, name) if name else []
+        return _chosen(repository, mmproj)
 
     def _described(self, file: RemoteFile) -> RemoteFile:
         """Return the file with its size and hash; a mirror that does not list them has them in its headers."""
@@ -178,28 +178,19 @@ def _is_inside(name: str) -> bool:
     return bool(parts) and not name.startswith("/") and ".." not in parts and not re.search(r"[\\:\0]", name)
 
 
-def best_projector(files: Sequence[str]) -> str | None:
-    """Return the vision projector to take out of all files of a repository, if there is one."""
-    projectors = sorted(file for file in files if is_projector(file))
-    return min(projectors, key=_projector_rank, default=None)
-
-
-def _projector_rank(file: str) -> int:
-    kinds = enumerate(_PROJECTOR_PREFERENCE)
-    matching = (rank for rank, kind in kinds if re.search(rf"(?<![A-Z0-9]){kind}(?![A-Z0-9])", file, re.IGNORECASE))
-    return next(matching, len(_PROJECTOR_PREFERENCE))
-
-
-def is_projector(file: str) -> bool:
-    """Tell whether the file is a vision projector."""
-    name = PurePosixPath(file).name.lower()
-    return name.endswith(".gguf") and "mmproj" in name
-
-
 def _chosen(repository: Repository, quant: str | None) -> list[RemoteFile]:
     try:
         names = choose_files(repository.file_names, quant)
     except NoSuchFiles as error:
-        raise unusable(repository.name, error, quant=quant) from None
+        raise unusable(
+            repository.name, error, _choices(repository, quant if error.ambiguous else None), quant
+        ) from None
     by_name = {file.name: file for file in repository.files}
     return [by_name[name] for name in names]
+
+
+def _choices(repository: Repository, quant: str | None) -> list[str]:
+    """The checkpoints of the repository's complete models, or of those that may be meant."""
+    names = repository.file_names
+    models = [shards for shards in whole_models(names) if quant is None or has_word(shards[0], quant)]
+    return [checkpoint_of(repository.name, shards, names) for shards in models]

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from huggingface_hub import constants
 from huggingface_hub.file_download import repo_folder_name
 
 from lemonade_like.models.files import written_at_once
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lemonade_like.models.hub import RemoteFile
+
+
+def hub_folder(cache: Path | None) -> Path:
+    """The folder of the Hub's cache: ``cache``, or else what ``HF_HUB_CACHE`` and ``HF_HOME`` say."""
+    return cache or Path(constants.HF_HUB_CACHE)
 
 
 @dataclass(frozen=True)

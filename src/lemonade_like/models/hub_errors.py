@@ -22,6 +22,8 @@ from huggingface_hub import errors
 from lemonade_like.errors import ServerError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lemonade_like.models.download import NoSuchFiles
 
 #: The Hub's library has moved from httpx to httpx2; the base of its own error is the base of the transport's.
@@ -116,15 +118,14 @@ def from_json(said: dict[str, Any]) -> DownloadError:
     return _KINDS[said["kind"]](said["message"], param=said["param"], code=said["code"])
 
 
-def unusable(repo: str, error: NoSuchFiles, *, quant: str | None) -> BadCheckpoint:
-    """Return what to say of a repository that has not exactly one complete model of ``quant``."""
+def unusable(repo: str, error: NoSuchFiles, choices: Sequence[str], quant: str | None) -> BadCheckpoint:
+    """Return what to say of a repository that has not exactly one complete model of ``quant``, but ``choices``."""
     code = "quant_not_found"
     if error.ambiguous:
         code = "ambiguous_quant"
-    remedy = f"Name one of them: {repo}:QUANT, or {repo}:FILE.gguf." if error.choices else "Choose another repository."
+    there = f"Name one of these: {_shortened(choices)}." if choices else "It has no complete model in it at all."
     return BadCheckpoint(
-        f"{repo}{f':{quant}' if quant else ''} does not name one model: {error}.\n"
-        f"There is: {_shortened(error.choices)}.\n{remedy}",
+        f"{repo}{f':{quant}' if quant else ''} does not name one model: {error}.\n{there}",
         param="checkpoint",
         code=code,
     )
@@ -185,8 +186,6 @@ def _refused(error: errors.HfHubHTTPError, repo: str, endpoint: str, first_line:
     )
 
 
-def _shortened(choices: tuple[str, ...]) -> str:
-    if not choices:
-        return "no .gguf file at all"
+def _shortened(choices: Sequence[str]) -> str:
     more = f" and {len(choices) - _CHOICES_SHOWN} more" if len(choices) > _CHOICES_SHOWN else ""
     return ", ".join(choices[:_CHOICES_SHOWN]) + more

@@ -11,6 +11,8 @@ from lemonade_like.errors import BadRequest, ModelNotFound, ServerError
 from lemonade_like.models.deletion import Deleted, delete_model
 from lemonade_like.models.download import Checkpoint
 from lemonade_like.models.hub import Hub, HubPlace, Repository
+from lemonade_like.models.model import model_of
+from lemonade_like.models.names import read_checkpoint, require_user_name
 from lemonade_like.models.pull import Wanted
 from lemonade_like.models.variants import Variant, variants_of
 
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from lemonade_like.models.registry import Model, ModelEntry
 
 _logger: Final = logging.getLogger(__name__)
-
-USER_PREFIX: Final = "user."
 
 
 class Conflict(ServerError):
@@ -37,6 +37,9 @@ class Catalogue(Protocol):
 
     def models(self) -> list[Model]:
         """Return all models."""
+
+    def find(self, name: str) -> Model:
+        """Return the model of that name, here or not. Raises ``ModelNotFound``."""
 
     def to_pull(self, name: str) -> Model:
         """Return the model to be downloaded for that name, known or not. Raises ``ModelNotFound``."""
@@ -90,7 +93,7 @@ class ModelManager:
 
         Raises:
             ModelNotFound: no model has that name.
-            BadRequest: a model with an ``entry`` is not named ``user.NAME``.
+            BadRequest: a model with an ``entry`` cannot be named so.
             DownloadError: the Hub has no such model, or it does not fit on the disk.
             EngineUnavailable: the server is shutting down.
         """
@@ -98,8 +101,8 @@ class ModelManager:
             model = await asyncio.to_thread(self._registry.to_pull, name)
             name, wanted = model.name, Wanted.of(model)
         else:
-            require_user_name(name)
-            wanted = Wanted(entry.checkpoint, entry.mmproj, "vision" in entry.labels)
+            name = require_user_name(name)
+            wanted = Wanted.of(model_of(name, entry))
         if wanted is None:
             return Started(name, None)
         pull = self._pulls.start(name, wanted)
@@ -134,8 +137,8 @@ class ModelManager:
             BadRequest: it is bundled, or a file of the user's own.
             Conflict: it is in use, being pulled, or all its files are another model's too.
         """
-        model = await asyncio.to_thread(self._registry.to_pull, name)
-        users = model.name.startswith(USER_PREFIX)
+        model = await asyncio.to_thread(self._registry.find, name)
+        users = model.source == "user"
         if users and Wanted.of(model) is None:  # a name for a file of the user's own
             await asyncio.to_thread(self._registry.forget, model.name)
             return model.name, Deleted(0, 0, ())
@@ -168,22 +171,12 @@ class ModelManager:
         return {name: wanted for name, wanted in found.items() if wanted is not None}
 
     async def variants(self, checkpoint: str) -> tuple[Repository, list[Variant]]:
-        """Return the repository, and the models in it. Raises ``DownloadError``."""
+        """Return the repository of a checkpoint, and the models in it. Raises ``DownloadError``."""
         return await asyncio.to_thread(self._look_up, checkpoint)
 
     def _look_up(self, checkpoint: str) -> tuple[Repository, list[Variant]]:
-        repository = Hub(self._hub).repository(checkpoint)
+        repository = Hub(self._hub).repository(_repo(read_checkpoint(checkpoint) or checkpoint))
         return repository, variants_of(repository, self._hub.cache)
-
-
-def require_user_name(name: str) -> None:
-    """Raise ``BadRequest`` unless a user's model may have that name."""
-    if not name.startswith(USER_PREFIX) or name == USER_PREFIX:
-        raise BadRequest(
-            f"A model that you register must be called user.NAME, not {name!r}: other names are the built-in models'.",
-            param="model_name",
-            code="invalid_value",
-        )
 
 
 def _deletable(model: Model) -> Wanted:

@@ -13,6 +13,8 @@ from typing import Final
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
+from lemonade_like.errors import BadRequest
+
 USER_PREFIX: Final = "user."
 
 _HUB: Final = re.compile(r"(?:https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)/", re.IGNORECASE)
@@ -50,6 +52,18 @@ def user_name(text: str) -> str | None:
     """``user.NAME`` for ``NAME`` or ``user.NAME``; ``None`` if that is no name that can be given."""
     name = text[len(USER_PREFIX) :] if text.lower().startswith(USER_PREFIX) else text
     return USER_PREFIX + name if _USER_NAME.fullmatch(name) else None
+
+
+def require_user_name(text: str) -> str:
+    """The same, for a model that somebody wants to register. Raises :class:`BadRequest`."""
+    name = user_name(text)
+    if name is None:
+        raise BadRequest(
+            f"{text!r} cannot be a model's name. Write user.NAME, where NAME has letters, digits and . _ + - only.",
+            param="model_name",
+            code="invalid_value",
+        )
+    return name
 
 
 def is_path(given: str) -> bool:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huggingface_hub import constants
-
-from lemonade_like.models.download import Checkpoint, choose_files, find_in_cache
-from lemonade_like.models.grouping import checkpoint_of, model_stem, projector_for, whole_models
+from lemonade_like.models.download import Checkpoint, choose_files, find_in_cache, gguf_files, has_word, whole_models
+from lemonade_like.models.grouping import checkpoint_of, model_stem, projector_for
+from lemonade_like.models.hub_cache import CachedRepository, hub_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -24,10 +22,11 @@ class Place:
     mmproj_path: Path | None = None
 
 
-def in_cache(checkpoint: str, mmproj: str | None, hub_cache: Path | None) -> Place | None:
+def in_cache(checkpoint: str, mmproj: str | None, hub_cache: Path | None, *, vision: bool = False) -> Place | None:
     """Where a model of the Hub is in its cache, if all of it is there.
 
-    ``mmproj`` names the projector; where it is ``None``, one that lies beside the model and fits is taken.
+    ``mmproj`` names the projector; where it is ``None``, one that lies beside the model and fits is taken, or of
+    a model that is known to have ``vision`` the best that is there.
     """
     wanted = Checkpoint.parse(checkpoint)
     path = find_in_cache(wanted, hub_cache)
@@ -37,15 +36,14 @@ def in_cache(checkpoint: str, mmproj: str | None, hub_cache: Path | None) -> Pla
         named = Checkpoint.parse(mmproj) if ":" in mmproj else Checkpoint(wanted.repo, mmproj)
         return Place(path, find_in_cache(named, hub_cache))
     snapshot = _snapshot_of(path)
-    beside = projector_for(path.relative_to(snapshot).as_posix(), _gguf_files(snapshot))
+    beside = projector_for(path.relative_to(snapshot).as_posix(), gguf_files(snapshot), vision=vision)
     return Place(path, snapshot / beside if beside else None)
 
 
 def all_in_cache(hub_cache: Path | None) -> Iterator[tuple[str, Path]]:
     """Every complete model in the Hub's cache: its checkpoint, and its file. Of several revisions one counts."""
-    cache = hub_cache or Path(constants.HF_HUB_CACHE)
     try:
-        folders = sorted(cache.glob("models--*--*"))
+        folders = sorted(hub_folder(hub_cache).glob("models--*--*"))
     except OSError:
         return
     for folder in folders:
@@ -56,15 +54,25 @@ def all_in_cache(hub_cache: Path | None) -> Iterator[tuple[str, Path]]:
                 yield checkpoint, path
 
 
+def exact_checkpoint(checkpoint: str, hub_cache: Path | None) -> str | None:
+    """The checkpoint under which a model of the cache is listed, for any that means it (``org/repo``, or its file);
+    ``None`` for one that is not there."""
+    wanted = Checkpoint.parse(checkpoint)
+    path = find_in_cache(wanted, hub_cache)
+    if path is None:
+        return None
+    files = gguf_files(_snapshot_of(path))
+    return checkpoint_of(wanted.repo, choose_files(files, wanted.quant), files)
+
+
 def choices_in_cache(checkpoint: str, hub_cache: Path | None) -> list[str]:
     """The checkpoints in the cache that an inexact one may mean: all of its repository, or of its quantisation."""
     wanted = Checkpoint.parse(checkpoint)
-    cache = hub_cache or Path(constants.HF_HUB_CACHE)
-    folder = cache / f"models--{wanted.repo.replace('/', '--')}"
+    folder = CachedRepository(hub_folder(hub_cache), wanted.repo).folder
     return [
         each
         for each in _cached_checkpoints(wanted.repo, folder)
-        if wanted.quant is None or _has(Checkpoint.parse(each).quant or "", wanted.quant)
+        if wanted.quant is None or has_word(Checkpoint.parse(each).quant or "", wanted.quant)
     ]
 
 
@@ -73,7 +81,7 @@ def in_folder(folder: Path) -> dict[str, Place]:
 
     Raises ``ValueError``, with the two files, if two have one name.
     """
-    files = _gguf_files(folder)
+    files = gguf_files(folder)
     found: dict[str, Place] = {}
     by_folded: dict[str, Path] = {}
     for shards in whole_models(files):
@@ -102,24 +110,16 @@ def as_file(path: Path) -> tuple[str, Place]:
     return model_stem(first), Place(path.parent / first, path.parent / projector if projector else None)
 
 
-def _has(file_or_quant: str, quant: str) -> bool:
-    return bool(re.search(rf"(?<![A-Za-z0-9]){re.escape(quant)}(?![A-Za-z0-9_])", file_or_quant, re.IGNORECASE))
-
-
 def _cached_checkpoints(repo: str, folder: Path) -> list[str]:
     checkpoints: set[str] = set()
     try:
-        listings = [_gguf_files(snapshot) for snapshot in (folder / "snapshots").iterdir()]
+        listings = [gguf_files(snapshot) for snapshot in (folder / "snapshots").iterdir()]
     except OSError:  # it has gone meanwhile, or is not ours to read
         return []
     for files in listings:
         for shards in whole_models(files):
             checkpoints.add(checkpoint_of(repo, shards, files))
     return sorted(checkpoints)
-
-
-def _gguf_files(folder: Path) -> list[str]:
-    return [path.relative_to(folder).as_posix() for path in folder.rglob("*.[gG][gG][uU][fF]") if path.is_file()]
 
 
 def _snapshot_of(path: Path) -> Path:

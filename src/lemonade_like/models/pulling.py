@@ -131,7 +131,8 @@ class Pull:
         try:
             return await self._work(job)
         except ServerError as error:
-            _logger.warning("%s could not be pulled: %s", self.name, error)
+            level = logging.WARNING if error.status >= 500 else logging.INFO
+            _logger.log(level, "%s could not be pulled: %s", self.name, error)
             raise
 
     async def _work(self, job: Job) -> Path:

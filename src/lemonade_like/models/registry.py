@@ -13,8 +13,16 @@ from lemonade_like.models.bundled import BUNDLED_MODEL, bundled_model_file, bund
 from lemonade_like.models.describe import Description, describe
 from lemonade_like.models.download import NoSuchFiles
 from lemonade_like.models.model import FileEntry, Model, ModelEntry, ModelOptions, RegistryFile, model_of
-from lemonade_like.models.names import USER_PREFIX, is_path, read_checkpoint, user_name
-from lemonade_like.models.places import Place, all_in_cache, as_file, choices_in_cache, in_cache, in_folder
+from lemonade_like.models.names import USER_PREFIX, is_path, read_checkpoint, require_user_name
+from lemonade_like.models.places import (
+    Place,
+    all_in_cache,
+    as_file,
+    choices_in_cache,
+    exact_checkpoint,
+    in_cache,
+    in_folder,
+)
 from lemonade_like.models.user_models import Saved, UserModels
 
 if TYPE_CHECKING:
@@ -66,7 +74,9 @@ class Registry:
         self._hub_cache = hub_cache
         self._users = users
         self._harmony = dict(harmony_by_model or {})
-        self._found: dict[tuple[str, str | None], Place] = {}
+        self._found: dict[tuple[str, str | None, bool], Place] = {}
+        #: The names of models in the cache, by all checkpoints that mean them.
+        self._exact: dict[str, str] = {}
         self._known = self._make_known(users.saved if users else Saved())
         self.chosen: tuple[str, ...] = ()
         """The names that the settings ask to serve; the bundled model's if they ask for none."""
@@ -108,17 +118,27 @@ class Registry:
         return listed
 
     def resolve(self, name: str) -> str:
-        """The one name of the model that ``name`` spells; touches no disk, unless it is an unknown ``user.NAME``.
+        """The one name of the model that ``name`` spells. It may be spelt in any case, or be a checkpoint of the Hub,
+        here or not; that of a model which is here may also be its repository alone, or any of its files.
 
-        It may be spelt in any case, or be the checkpoint of any model of the Hub, here or not. Raises
-        :class:`ModelNotFound`.
+        Looks at the disk for what was never seen there only. Raises :class:`ModelNotFound`.
         """
-        known = self._known
+        checkpoint = self._spelt(name)
+        if checkpoint in self._known.models:
+            return checkpoint
+        exact = self._exact.get(checkpoint)
+        if exact is None:
+            exact = exact_checkpoint(checkpoint, self._hub_cache)
+            if exact is None:
+                return checkpoint
+            self._exact[checkpoint] = exact
+        return self._known.name_of(exact) or exact
+
+    def _spelt(self, name: str) -> str:
+        """The name of a known model, or else the checkpoint as it was asked for."""
+        # Another process may have registered it, or have given the name to another model.
+        known = self._refreshed() if name.casefold().startswith(USER_PREFIX) else self._known
         found = known.name_of(name)
-        if found is None and name.casefold().startswith(USER_PREFIX):
-            # Another process may have registered it.
-            known = self._refreshed()
-            found = known.name_of(name)
         found = found or read_checkpoint(name)
         if found is None:
             raise ModelNotFound(_unknown(name, known.by_folded), param="model")
@@ -126,17 +146,29 @@ class Registry:
 
     def find(self, name: str) -> Model:
         """The model that ``name`` spells (see :meth:`resolve`), wherever it is. Raises :class:`ModelNotFound`."""
-        known = self._refreshed()
-        name = self.resolve(name)
-        model = known.models.get(name)
-        return self._placed(self._of_the_hub(name) if model is None else model)
+        self._refreshed()
+        return self._named(self.resolve(name))
+
+    def still_means(self, model: Model) -> bool:
+        """Whether the model's name stands for the same files as when it was found; touches no disk."""
+        now = self._known.models.get(model.name)
+        return now is None or (
+            (now.checkpoint, now.mmproj, now.labels) == (model.checkpoint, model.mmproj, model.labels)
+            and (now.checkpoint is not None or now.path == model.path)
+        )
 
     def to_pull(self, name: str) -> Model:
         """The model to be downloaded for that name: its ``checkpoint`` and ``mmproj`` say what, if anything.
 
-        Raises :class:`ModelNotFound`.
+        Unlike :meth:`find` it takes a checkpoint as it is: what is exact here may not be so on the Hub. Raises
+        :class:`ModelNotFound`.
         """
-        return self.find(name)
+        self._refreshed()
+        return self._named(self._spelt(name))
+
+    def _named(self, name: str) -> Model:
+        model = self._known.models.get(name)
+        return self._placed(self._of_the_hub(name) if model is None else model)
 
     def locate(self, model: Model) -> Path:
         """The model's GGUF file, ready to be opened; unpacks the bundled one (blocking: call it in a thread).
@@ -171,19 +203,14 @@ class Registry:
         checkpoint = model.checkpoint if model else name
         for key in [key for key in self._found if key[0] == checkpoint]:
             self._found.pop(key, None)
+        self._exact.clear()
 
     def register(self, name: str, entry: ModelEntry | FileEntry) -> Model:
         """Makes a model known under ``user.NAME``, for ever; one that has that name is replaced.
 
         Raises :class:`BadRequest` for a name that cannot be, and ``UserModelsError`` if it cannot be kept.
         """
-        wanted = user_name(name)
-        if wanted is None:
-            raise BadRequest(
-                f"{name!r} cannot be a model's name. Write user.NAME, where NAME has letters, digits and . _ + - only.",
-                param="model_name",
-                code="invalid_value",
-            )
+        wanted = require_user_name(name)
 
         def add(saved: Saved) -> Saved:
             others = {other: each for other, each in saved.models.items() if other.casefold() != wanted.casefold()}
@@ -319,13 +346,15 @@ class Registry:
         if model.checkpoint is None:
             return model
         # A request asks for its model's path; looking through the cache's folders each time would cost it more.
-        key = (model.checkpoint, model.mmproj)
+        vision = "vision" in model.labels
+        key = (model.checkpoint, model.mmproj, vision)
         place = self._found.get(key)
         if place is None or not place.path.is_file():
-            place = in_cache(model.checkpoint, model.mmproj, self._hub_cache)
-            if place is not None and (place.mmproj_path or "vision" not in model.labels):
+            place = in_cache(model.checkpoint, model.mmproj, self._hub_cache, vision=vision)
+            if place is not None and (place.mmproj_path or not vision):
                 self._found[key] = place
         if place is None:
+            self._exact.clear()
             return replace(model, path=None, mmproj_path=None)
         return replace(model, path=place.path, mmproj_path=place.mmproj_path)
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from lemonade_like.models.download import Checkpoint, NoSuchFiles, choose_files, find_in_cache, models_in
-from lemonade_like.models.hub import is_projector
+from lemonade_like.models.download import Checkpoint, find_in_cache, whole_models
+from lemonade_like.models.grouping import checkpoint_of, is_projector
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from pathlib import Path
 
     from lemonade_like.models.hub import Repository
 
-_QUANT: Final = re.compile(
-    r"(?<![A-Za-z0-9])((?:UD-)?(?:I?Q\d\w*|TQ\d\w*|MXFP4\w*|NVFP4\w*|BF16|FP?16|FP?32))(?![A-Za-z0-9])", re.IGNORECASE
-)
 #: What to take when nobody has said: what GPT-OSS was trained in, then what Lemonade prefers.
 _PREFERENCE: Final = ("MXFP4", "Q4_K_M", "UD-Q4_K_XL", "Q8_0", "Q4_0")
 
@@ -51,12 +46,12 @@ def variants_of(repository: Repository, hub_cache: Path | None = None) -> list[V
     sizes = {file.name: file.size for file in repository.files}
     found = [
         Variant(
-            name := _name(base, shards, names),
+            name := Checkpoint.parse(checkpoint_of(repository.name, shards, names)).quant or shards[0],
             tuple(shards),
             sum(sizes[shard] for shard in shards),
             find_in_cache(Checkpoint(repository.name, name), hub_cache) is not None,
         )
-        for base, shards in models_in(names).items()
+        for shards in whole_models(names)
     ]
     found.sort(key=lambda variant: (_rank(variant.name), variant.name))
     return [
@@ -82,18 +77,5 @@ def projectors(repository: Repository) -> list[str]:
     return sorted(file for file in repository.file_names if is_projector(file))
 
 
-def _name(base: str, shards: list[str], files: Sequence[str]) -> str:
-    """The quantisation, where that means just this model; else its file."""
-    found = _QUANT.findall(PurePosixPath(base).name) or _QUANT.findall(base)
-    if found:
-        try:
-            if choose_files(files, found[-1]) == shards:
-                return str(found[-1])
-        except NoSuchFiles:
-            pass
-    return shards[0]
-
-
 def _rank(name: str) -> int:
-    upper = name.upper()
-    return _PREFERENCE.index(upper) if upper in _PREFERENCE else len(_PREFERENCE)
+    return _PREFERENCE.index(name) if name in _PREFERENCE else len(_PREFERENCE)

@@ -13,7 +13,7 @@ from contextvars import Context
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Generic
 
-from lemonade_like.errors import ServerError
+from lemonade_like.errors import ModelNotFound, ServerError
 from lemonade_like.pool.actions import Load, Stop, Survey
 from lemonade_like.pool.eviction import Limits
 from lemonade_like.pool.loader import LoadOptions
@@ -110,6 +110,14 @@ class Engines(Generic[FormatT]):
                 # At once: a load that is cancelled no longer reports that it is done.
                 load.cancel()
             self._background(self._stop(action, engine, load), f"stop {name}")
+
+    def notice_other_models(self, name: str) -> None:
+        """Have the engine go, when those who are in line by now are done, if its model's name means another by now."""
+        resident = self.engine(name).resident
+        if resident is None or self._registry.still_means(resident.model):
+            return
+        if self.scheduler.state(name).leaving is None:
+            self.scheduler.unload(name, f"stopping {name}, which was registered anew")
 
     def notice_deaths(self) -> None:
         """Tell the scheduler of engines that have exited, though their last output may still have to be read."""
@@ -221,7 +229,10 @@ class Engines(Generic[FormatT]):
     def _load_failed(self, name: str, error: Exception) -> None:
         engine = self.engine(name)
         # The clients that wait are told; if none does any more, somebody must still look at the error.
-        if isinstance(error, ServerError):
+        if isinstance(error, ModelNotFound):
+            # It is a client that erred, whom the line about its request shows, too.
+            _logger.debug("%s cannot be loaded: %s", name, error)
+        elif isinstance(error, ServerError):
             _logger.warning("%s could not be loaded: %s", name, error)
         else:
             _logger.error("%s could not be loaded", name, exc_info=error)
@@ -230,6 +241,8 @@ class Engines(Generic[FormatT]):
         engine.gone.set()
         for action in self.scheduler.failed(name, error, self._clock()):
             self._tell(action)
+        if isinstance(error, ModelNotFound):
+            self.pin(name, None)
         # Anybody can ask for a model that is not there, by ever new names.
         if self.scheduler.forget(name):
             del self.by_name[name]

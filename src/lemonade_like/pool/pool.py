@@ -231,7 +231,7 @@ class Pool(Generic[FormatT]):
     def _arrive(self, name: str, client: str, *, turn: bool = True) -> Place:
         if self._draining:
             raise _shutting_down()
-        self._engines.engine(name)
+        self._engines.notice_other_models(name)
         self._engines.notice_deaths()
         place = self._scheduler.arrive(name, client, self._clock(), turn=turn)
         self._tickets[place] = Ticket(self, place)

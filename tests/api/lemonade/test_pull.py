@@ -18,7 +18,7 @@ from lemonade_like.app import create_app, open_services
 from lemonade_like.models.registry import Registry
 from lemonade_like.settings import Settings
 from tests.support.hub import GATED, Gate, Hub, running_hub, weights
-from tests.support.pulls import Puller, keep_user_models_in
+from tests.support.pulls import Puller
 from tests.support.server import serving
 from tests.support.sse import named_events
 from tests.support.turns import client_of
@@ -30,8 +30,7 @@ FILE = "gpt-oss-20b-mxfp4.gguf"
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    keep_user_models_in(tmp_path / "data", monkeypatch)
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.delenv("HF_TOKEN", raising=False)
     repos = {
         "ggml-org/gpt-oss-20b-GGUF": {FILE: weights(SIZE)},
@@ -207,10 +206,23 @@ async def test_a_users_model_is_registered_and_pulled_with_its_projector(client:
     assert hub.fetched == ["mmproj-F16.gguf", "m-Q4_0.gguf"]
 
 
-@pytest.mark.parametrize("field", ["model_name", "checkpoint"])
-async def test_a_checkpoint_is_pulled_without_being_registered(field: str, client: httpx.AsyncClient, hub: Hub) -> None:
-    assert (await client.post("/pull", json={field: "org/eyes:Q4_0"})).status_code == 200
+@pytest.mark.parametrize("fields", [("model_name",), ("checkpoint",), ("model_name", "checkpoint")])
+@pytest.mark.parametrize("spelt", ["org/eyes:Q4_0", "hf.co/org/eyes:q4_0", "org/eyes:m-Q4_0.gguf"])
+async def test_a_checkpoint_is_pulled_without_being_registered(
+    fields: tuple[str, ...], spelt: str, client: httpx.AsyncClient, hub: Hub
+) -> None:
+    answer = await client.post("/pull", json=dict.fromkeys(fields, spelt))
+    assert answer.status_code == 200, answer.text
     assert hub.fetched == ["m-Q4_0.gguf"]
+    assert await downloaded(client, answer.json()["model_name"])
+    assert [model["id"] for model in (await client.get("/models")).json()["data"]] == ["tiny-gpt-oss", "org/eyes:Q4_0"]
+
+
+@pytest.mark.parametrize("name", ["user.eyes", "USER.eyes", "eyes"])
+async def test_a_model_is_registered_under_one_name_however_that_is_spelt(name: str, client: httpx.AsyncClient) -> None:
+    answer = await client.post("/pull", json={"model_name": name, "checkpoint": "https://hf.co/org/eyes:q4_0"})
+    assert answer.json()["model_name"] == "user.eyes"
+    assert (await client.get("/models/user.eyes")).json()["checkpoint"] == "org/eyes:Q4_0"
 
 
 @pytest.mark.parametrize(
@@ -222,11 +234,22 @@ async def test_a_checkpoint_is_pulled_without_being_registered(field: str, clien
         ({"model_name": "a", "model": "b"}, 400, "invalid_value", "differ"),
         ({"model_name": "user.x", "checkpoint": "nonsense"}, 400, "invalid_value", "org/repo:QUANT"),
         ({"model_name": "user.x", "checkpoint": "org/r", "recipe": "oga"}, 400, "invalid_value", "llamacpp"),
-        ({"model_name": "x", "checkpoint": "org/eyes:Q4_0"}, 400, "invalid_value", "user.NAME"),
+        ({"model_name": "user.a b", "checkpoint": "org/eyes:Q4_0"}, 400, "invalid_value", "user.NAME"),
+        (
+            {"model_name": "user.x", "checkpoint": "org/eyes:Q4_0", "labels": ["invented"]},
+            400,
+            "invalid_value",
+            "labels",
+        ),
         ({"model_name": "user.", "checkpoint": "org/eyes:Q4_0"}, 400, "invalid_value", "user.NAME"),
         ({"model_name": "nobody"}, 404, "model_not_found", "There is no model"),
-        ({"model_name": "user.x", "checkpoint": "org/eyes"}, 400, "ambiguous_quant", "m-Q4_0, m-Q8_0"),
-        ({"model_name": "user.x", "checkpoint": "org/eyes:Q5_0"}, 400, "quant_not_found", "m-Q4_0, m-Q8_0"),
+        ({"model_name": "user.x", "checkpoint": "org/eyes"}, 400, "ambiguous_quant", "org/eyes:Q4_0, org/eyes:Q8_0."),
+        (
+            {"model_name": "user.x", "checkpoint": "org/eyes:Q5_0"},
+            400,
+            "quant_not_found",
+            "org/eyes:Q4_0, org/eyes:Q8_0.",
+        ),
         ({"model_name": "user.x", "checkpoint": "org/none:Q4_0"}, 404, "repository_not_found", "org/none"),
         ({"model_name": "user.x", "checkpoint": f"{GATED}:Q4_0"}, 403, "gated_repository", "HF_TOKEN"),
     ],
@@ -285,6 +308,12 @@ async def test_variants_are_listed(client: httpx.AsyncClient) -> None:
     assert answer["mmproj_files"] == ["mmproj-F16.gguf"]
     told = [(v["name"], v["size_bytes"], v["downloaded"], v["recommended"]) for v in answer["variants"]]
     assert told == [("Q8_0", 900, True, True), ("Q4_0", 700, False, False)]
+
+
+async def test_variants_are_found_by_any_checkpoint_of_the_repository(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/pull/variants", params={"checkpoint": "https://hf.co/org/eyes:Q4_0"})
+    assert answer.status_code == 200
+    assert answer.json()["suggested_name"] == "eyes"
 
 
 async def test_variants_of_what_is_no_repository_are_refused(client: httpx.AsyncClient) -> None:

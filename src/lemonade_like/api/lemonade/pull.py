@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from lemonade_like.api.body import read_json_object
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.errors import error_object
+from lemonade_like.api.lemonade.entry import EntryFields, HubCheckpoint
 from lemonade_like.api.openapi import json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.sse import EventStream
 from lemonade_like.api.validation import validated
 from lemonade_like.errors import BadRequest, ServerError
-from lemonade_like.models.registry import ModelEntry
+from lemonade_like.models.names import read_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from lemonade_like.models.management import ModelManager
     from lemonade_like.models.progress import Progress
+    from lemonade_like.models.registry import ModelEntry
 
 router = APIRouter(tags=["models"])
-
-_CHECKPOINT: Final = re.compile(r"[\w.-]+/[\w.-]+(:[\w./-]+)?")
-
-
-def _checkpoint(text: str) -> str:
-    if not _CHECKPOINT.fullmatch(text):
-        raise PydanticCustomError("checkpoint", "must be org/repo:QUANT or org/repo:file.gguf")
-    return text
 
 
 class ModelName(BaseModel):
@@ -63,20 +56,11 @@ class ModelName(BaseModel):
         return name
 
 
-class PullRequest(ModelName):
+class PullRequest(ModelName, EntryFields):
     """What to pull: a known model's name, or ``user.NAME`` with what it shall be."""
 
-    checkpoint: Annotated[str, AfterValidator(_checkpoint)] | None = Field(
+    checkpoint: HubCheckpoint | None = Field(
         default=None, description="Registers the model: `org/repo:QUANT` or `org/repo:file.gguf` of the Hub."
-    )
-    recipe: Literal["llamacpp"] = Field(default="llamacpp", description="What runs the model.")
-    labels: list[str] = Field(default=[], description="With a checkpoint: what the model is good for.")
-    reasoning: bool = Field(default=False, description="The label `reasoning`.")
-    vision: bool = Field(default=False, description="The label `vision`; a projector is fetched with the model.")
-    embedding: bool = Field(default=False, description="The label `embeddings`.")
-    reranking: bool = Field(default=False, description="The label `reranking`.")
-    mmproj: str | None = Field(
-        default=None, min_length=1, description="With a checkpoint: the vision projector's file, or its checkpoint."
     )
     stream: bool | None = Field(default=False, description="Send progress as server-sent events.")
 
@@ -89,18 +73,10 @@ class PullRequest(ModelName):
 
     @property
     def entry(self) -> ModelEntry | None:
-        """What to register, if anything. Raises ``BadRequest``."""
-        if self.checkpoint is None or self.wanted == self.checkpoint:
+        """What to register, if anything."""
+        if self.checkpoint is None or read_checkpoint(self.wanted) == self.checkpoint:
             return None
-        flags = {
-            "reasoning": self.reasoning,
-            "vision": self.vision or self.mmproj is not None,
-            "embeddings": self.embedding,
-            "reranking": self.reranking,
-        }
-        labels = dict.fromkeys([*self.labels, *(label for label, given in flags.items() if given)])
-        said = {"checkpoint": self.checkpoint, "mmproj": self.mmproj, "labels": list(labels)}
-        return validated(ModelEntry, said)
+        return self.described(self.checkpoint)
 
 
 @router.post("/pull", response_model=None, summary="Download a model", openapi_extra=json_body(PullRequest))

@@ -7,7 +7,6 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from lemonade_like.api.services import services
-from lemonade_like.models.download import Checkpoint
 from lemonade_like.models.variants import projectors, suggested_labels
 
 router = APIRouter(tags=["models"])
@@ -17,15 +16,14 @@ router = APIRouter(tags=["models"])
 async def pull_variants(request: Request, checkpoint: str) -> dict[str, Any]:
     """List the models that a repository of the Hub holds, the recommended one first, and which are downloaded.
 
-    ``checkpoint`` is ``org/repo``; a quantisation behind it is not looked at.
+    ``checkpoint`` is ``org/repo``, also after ``hf.co/``; a quantisation behind it is not looked at.
     """
-    name = Checkpoint.parse(checkpoint).repo
-    repository, variants = await services(request).manager.variants(name)
+    repository, variants = await services(request).manager.variants(checkpoint)
     return {
         "checkpoint": checkpoint,
         "recipe": "llamacpp",
         "revision": repository.revision,
-        "suggested_name": name.rpartition("/")[2],
+        "suggested_name": repository.name.rpartition("/")[2],
         "suggested_labels": suggested_labels(repository),
         "mmproj_files": projectors(repository),
         "variants": [variant.as_json() for variant in variants],
