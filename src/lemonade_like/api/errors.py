@@ -1,4 +1,4 @@
-"""Every error as OpenAI's object: ``{"error": {"message", "type", "param", "code"}}``."""
+"""Every error as OpenAI's object: ``{"error": {"message", "type", "param", "code"}}``, or in its client's own form."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from lemonade_like.api.anthropic import errors as anthropic
 from lemonade_like.api.validation import as_bad_request
 from lemonade_like.errors import ServerError, ShuttingDown
 
@@ -50,7 +51,25 @@ def error_response(error: ServerError) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
-    return _json(error.status, error_object(error), headers)
+    return _ErrorResponse(error, headers)
+
+
+class _ErrorResponse(Response):
+    """An error in OpenAI's form, unless it is sent to somebody who reads Anthropic's: the path tells."""
+
+    def __init__(self, error: ServerError, headers: dict[str, str]) -> None:
+        super().__init__(orjson.dumps(error_object(error)), error.status, headers, media_type="application/json")
+        self._error = error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        if anthropic.is_of_messages(scope["path"]):
+            request_id = scope.get("state", {}).get("request_id", "")
+            self.status_code = anthropic.error_status(self._error)
+            self.body = orjson.dumps(anthropic.error_object(self._error, request_id))
+            self.headers["content-length"] = str(len(self.body))
+            self.headers["request-id"] = request_id
+        await super().__call__(scope, receive, send)
 
 
 def unexpected(scope: Scope) -> ServerError:

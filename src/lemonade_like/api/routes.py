@@ -7,6 +7,7 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import APIRoute
 
+from lemonade_like.api.anthropic import messages
 from lemonade_like.api.lemonade import backends, delete, health, load, pull, system_info, variants
 from lemonade_like.api.openai import chat, models, render
 from lemonade_like.api.services import services
@@ -19,6 +20,7 @@ _root = APIRouter()
 _FAMILIES: Final = (
     chat.router,
     render.router,
+    messages.router,
     models.router,
     pull.router,
     variants.router,

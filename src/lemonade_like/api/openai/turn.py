@@ -12,6 +12,7 @@ from lemonade_like.api.openai.schema import (
     SamplersIn,
     ToolIn,
 )
+from lemonade_like.api.tools import check_choice, distinct
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.conversation import EFFORTS
 from lemonade_like.harmony.messages import ChatMessage, ContentPart, FunctionTool, MediaPart, TextPart, ToolCall
@@ -55,19 +56,14 @@ def turn_request(body: ChatCompletionRequest) -> TurnRequest:
 
 
 def _tools(offered: Sequence[ToolIn]) -> tuple[FunctionTool, ...]:
-    tools: dict[str, FunctionTool] = {}
-    for place, tool in enumerate(offered):
-        function = tool.function
-        if function.name in tools:
-            raise BadRequest(
-                f"'tools[{place}].function.name' is '{function.name}', which is the name of another tool already.",
-                param=f"tools[{place}].function.name",
-                code="invalid_value",
-            )
-        tools[function.name] = FunctionTool(
-            function.name, function.description or "", function.parameters, bool(function.strict), place
-        )
-    return tuple(tools.values())
+    functions = (tool.function for tool in offered)
+    return distinct(
+        (
+            FunctionTool(function.name, function.description or "", function.parameters, bool(function.strict), place)
+            for place, function in enumerate(functions)
+        ),
+        "function.name",
+    )
 
 
 def _chosen(tools: tuple[FunctionTool, ...], body: ChatCompletionRequest) -> tuple[frozenset[str] | None, ToolChoice]:
@@ -76,21 +72,7 @@ def _chosen(tools: tuple[FunctionTool, ...], body: ChatCompletionRequest) -> tup
     if choice is None:
         return None, "auto"
     names = choice.names
-    if names is not None:
-        unknown = [name for name in names if name not in {tool.name for tool in tools}]
-        if unknown:
-            offered = ", ".join(f"'{tool.name}'" for tool in tools) or "none"
-            raise BadRequest(
-                f"'tool_choice' names the tool '{unknown[0]}', which is not among the tools offered ({offered}).",
-                param="tool_choice",
-                code="invalid_value",
-            )
-    if choice.mode == "required" and not tools:
-        raise BadRequest(
-            "'tool_choice' is 'required', but no tools are offered: send 'tools', or leave the choice out.",
-            param="tool_choice",
-            code="invalid_value",
-        )
+    check_choice(tools, names=names, required="required" if choice.mode == "required" else None)
     return None if names is None else frozenset(names), choice.mode
 
 

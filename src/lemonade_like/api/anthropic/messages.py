@@ -1,0 +1,87 @@
+"""``POST /messages`` and ``POST /messages/count_tokens``."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from lemonade_like.api.anthropic.schema import CountTokensRequest, MessagesRequest
+from lemonade_like.api.anthropic.turn import streamed_as_written, tools_left_out, turn_request
+from lemonade_like.api.anthropic.writer import EventWriter, MessageFold, MessageHeader
+from lemonade_like.api.connection import while_connected
+from lemonade_like.api.intake import read_turn
+from lemonade_like.api.openapi import json_body
+from lemonade_like.api.services import note, services
+from lemonade_like.api.sse import EventStream
+
+router = APIRouter(tags=["messages"])
+
+
+@router.post(
+    "/messages",
+    response_model=None,
+    summary="Answer a conversation, as Anthropic's API does",
+    openapi_extra=json_body(MessagesRequest),
+)
+async def create_message(request: Request) -> Response:
+    """Answer a conversation with one message of content blocks, whole or as a stream of events."""
+    body, wanted = await read_turn(request, MessagesRequest, turn_request)
+    note(request.scope, model=wanted.model, stream=bool(body.stream))
+    _note_tools_left_out(request, body)
+    header = MessageHeader(wanted.model, body.max_tokens, request.state.request_id)
+    batches = services(request).turns.run(wanted)
+
+    if body.stream:
+        writer = EventWriter(header, streamed_as_written(body))
+        stream = EventStream(batches, writer, on_end=lambda: _note_usage(request, writer))
+        stream.headers["request-id"] = header.request_id
+        return stream
+
+    fold = MessageFold(header)
+
+    async def gather() -> None:
+        async with aclosing(batches):
+            async for batch in batches:
+                fold.add(batch)
+
+    await while_connected(request.receive, gather())
+    _note_usage(request, fold)
+    return _json(fold.answer(), header.request_id)
+
+
+@router.post(
+    "/messages/count_tokens",
+    response_model=None,
+    summary="Count the tokens of a conversation",
+    openapi_extra=json_body(CountTokensRequest),
+)
+async def count_tokens(request: Request) -> Response:
+    """Say how many tokens the prompt of a message would have. Takes the same body, and generates nothing."""
+    body, wanted = await read_turn(request, CountTokensRequest, turn_request)
+    note(request.scope, model=wanted.model)
+    _note_tools_left_out(request, body)
+    prompt = await services(request).turns.render(wanted)
+    note(request.scope, prompt=len(prompt.ids))
+    return _json(orjson.dumps({"input_tokens": len(prompt.ids)}), request.state.request_id)
+
+
+def _json(content: bytes, request_id: str) -> Response:
+    return Response(content, headers={"request-id": request_id}, media_type="application/json")
+
+
+def _note_tools_left_out(request: Request, body: CountTokensRequest) -> None:
+    if left_out := tools_left_out(body):
+        note(request.scope, tools_left_out=",".join(left_out))
+
+
+def _note_usage(request: Request, answer: MessageFold | EventWriter) -> None:
+    usage = answer.usage()
+    if usage.prompt_tokens:  # a turn that was cut short does not tell
+        note(
+            request.scope,
+            prompt=usage.prompt_tokens,
+            cached=usage.cached_tokens,
+            completion=usage.completion_tokens,
+        )
