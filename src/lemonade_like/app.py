@@ -30,6 +30,7 @@ from lemonade_like.observe.requests import RequestLog
 from lemonade_like.pool.limits import PoolLimits
 from lemonade_like.pool.loader import Loader
 from lemonade_like.pool.pool import Pool
+from lemonade_like.store.responses import ResponseStore, StoreLimits
 from lemonade_like.turns.formats import HarmonyFormats
 from lemonade_like.turns.service import TurnOptions, Turns
 
@@ -71,6 +72,7 @@ async def open_services(
         found = Engines(settings.llama_server, settings.backend, settings.backends_dir)
         reporter = Reporter(found, hub.folder)
         engines = EngineManager(settings.backends_dir, settings.releases_url, reporter.forget)
+        responses = ResponseStore(settings.data_dir / "responses.sqlite3", _store_limits(settings))
         services = Services(
             turns=Turns(pool, _turn_options(settings)),
             pool=pool,
@@ -83,6 +85,7 @@ async def open_services(
                 hub,
                 in_use=lambda name: name in pool.loading() or any(model.name == name for model in pool.loaded()),
             ),
+            responses=responses,
             version=version("lemonade-like"),
             started_at=time.time(),
         )
@@ -92,6 +95,7 @@ async def open_services(
             await engines.close()
             await pulls.close()
             await pool.close()
+            responses.close()
 
 
 def _turn_options(settings: Settings) -> TurnOptions:
@@ -103,6 +107,14 @@ def _turn_options(settings: Settings) -> TurnOptions:
         model_identity=settings.model_identity,
         knowledge_cutoff=settings.knowledge_cutoff,
         today=(lambda: date.fromisoformat(day)) if day else date.today,
+    )
+
+
+def _store_limits(settings: Settings) -> StoreLimits:
+    return StoreLimits(
+        max_bytes=settings.response_store * 1_000_000,
+        max_count=settings.response_store_count,
+        max_age=settings.response_store_days * 86_400.0,
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lemonade_like.pool.loader import LoadOptions
     from lemonade_like.pool.pool import LoadReport
     from lemonade_like.pool.status import ModelStatus
+    from lemonade_like.store.responses import ResponseStore
     from lemonade_like.turns.events import Event
     from lemonade_like.turns.preview import RenderedPrompt
     from lemonade_like.turns.request import TurnRequest
@@ -88,6 +89,7 @@ class Services:
     system: SystemReporter
     engines: EngineInstaller
     manager: ModelManager
+    responses: ResponseStore
     version: str
     started_at: float
 
