@@ -37,7 +37,7 @@ def response_header(body: ResponsesRequest, *, stored: bool) -> ResponseHeader:
             "summary": reasoning.summary if reasoning is not None else None,
         },
         "text": _text(body.text),
-        "truncation": body.truncation or "disabled",
+        "truncation": "disabled",
         "store": stored,
         "background": False,
         "service_tier": "default",
