@@ -148,16 +148,16 @@ class TextFormatIn(_Wire):
     type: Literal["text", "json_object", "json_schema"] = "text"
     name: CalledName | None = Field(default=None, validate_default=True)
     description: str | None = None
-    schema_: dict[str, Any] | bool | None = Field(default=None, alias="schema", validate_default=True)
+    schema_: dict[str, Any] | bool | None = Field(default=None, alias="schema")
     strict: bool | None = Field(
         default=None, description="false lets what cannot be enforced pass; otherwise it is refused."
     )
 
-    @field_validator("name", "schema_")
+    @field_validator("name")
     @classmethod
-    def _schemas_are_whole(cls, value: Any, info: ValidationInfo) -> Any:
+    def _schemas_have_a_name(cls, value: Any, info: ValidationInfo) -> Any:
         if value is None and info.data.get("type") == "json_schema":
-            raise PydanticCustomError("missing_schema", "is required in a format of type 'json_schema'")
+            raise PydanticCustomError("missing_name", "is required in a format of type 'json_schema'")
         return value
 
 

@@ -122,6 +122,12 @@ def _response_format(wanted: TextFormatIn | None) -> ResponseFormat | None:
         return None
     if wanted.type == "json_object" or wanted.name is None:
         return ResponseFormat("json_object", {"type": "object"}, param="text.format")
+    if wanted.schema_ is None:
+        raise BadRequest(
+            "'text.format.schema' is required in a format of type 'json_schema', but missing.",
+            param="text.format.schema",
+            code="missing_required_parameter",
+        )
     return ResponseFormat(
         wanted.name,
         wanted.schema_,
