@@ -15,7 +15,7 @@ from lemonade_like.api.intake import for_client
 from lemonade_like.api.openai.responses.header import response_header
 from lemonade_like.api.openai.responses.items import kept_items
 from lemonade_like.api.openai.responses.kept import kept_response, not_found, said_before, with_references
-from lemonade_like.api.openai.responses.schema import CountInputTokensRequest, ResponsesRequest
+from lemonade_like.api.openai.responses.schema import CountInputTokensRequest, ItemIn, ResponsesRequest
 from lemonade_like.api.openai.responses.turn import tools_left_out, turn_request
 from lemonade_like.api.openai.responses.words import own_words
 from lemonade_like.api.openai.responses.writer import EventWriter, ResponseFold
@@ -49,8 +49,7 @@ _MANY_ITEMS: Final = 500
 async def create_response(request: Request) -> Response:
     """Answer a conversation with output items, whole or as a stream of events."""
     rooms = services(request)
-    body = validated(ResponsesRequest, await read_json_object(request))
-    body, wanted = await _translated(request, body)
+    body, wanted = await _read(request, ResponsesRequest)
     note(request.scope, model=wanted.model, stream=bool(body.stream))
     _note_tools_left_out(request, body)
     is_kept = body.store is not False and not rooms.responses.keeps_nothing
@@ -87,8 +86,7 @@ async def create_response(request: Request) -> Response:
 )
 async def count_input_tokens(request: Request) -> Response:
     """Say how many tokens the prompt of a response would have. Takes the same body, and generates nothing."""
-    body = validated(CountInputTokensRequest, await read_json_object(request))
-    body, wanted = await _translated(request, body)
+    body, wanted = await _read(request, CountInputTokensRequest)
     note(request.scope, model=wanted.model)
     _note_tools_left_out(request, body)
     try:
@@ -149,16 +147,22 @@ async def list_input_items(
     )
 
 
-async def _translated(request: Request, body: BodyT) -> tuple[BodyT, TurnRequest]:
+async def _read(request: Request, form: type[BodyT]) -> tuple[BodyT, TurnRequest]:
     """The body with all items in place, and the turn for the client that sent it."""
     store, owner = services(request).responses, _owner(request)
-    history = await said_before(store, owner, body.previous_response_id)
+    data = await read_json_object(request)
+    said = data.get("input")
+    long = isinstance(said, list) and len(said) > _MANY_ITEMS
+    body = await asyncio.to_thread(validated, form, data) if long else validated(form, data)
+    before = await said_before(store, owner, body.previous_response_id)
     items = await with_references(store, owner, body.input or ())
     body = body.model_copy(update={"input": items})
-    if len(history) + len(items) > _MANY_ITEMS:
-        turn = await asyncio.to_thread(turn_request, body, history)
-    else:
-        turn = turn_request(body, history)
+
+    def translate() -> TurnRequest:
+        return turn_request(body, [ItemIn.model_validate(item) for item in before])
+
+    long = len(before) + len(items) > _MANY_ITEMS
+    turn = await asyncio.to_thread(translate) if long else translate()
     return body, for_client(request, turn)
 
 

@@ -47,7 +47,7 @@ def not_found(response_id: str) -> ResponseNotFound:
     )
 
 
-async def said_before(store: ResponseStore, owner: str, response_id: str | None) -> list[ItemIn]:
+async def said_before(store: ResponseStore, owner: str, response_id: str | None) -> list[dict[str, Any]]:
     """Return all items of the conversation up to this response, its own output included.
 
     Raises:
@@ -65,7 +65,7 @@ async def said_before(store: ResponseStore, owner: str, response_id: str | None)
             param="previous_response_id",
             code="previous_response_not_found",
         )
-    return [ItemIn.model_validate(item) for stored in chain for item in (*stored.input, *stored.response["output"])]
+    return [item for stored in chain for item in (*stored.input, *stored.response["output"])]
 
 
 async def with_references(store: ResponseStore, owner: str, items: Sequence[ItemIn]) -> list[ItemIn]:
