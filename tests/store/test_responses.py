@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lemonade_like.store.responses import ResponseStore, StoredResponse, StoreLimits
+from lemonade_like.store.responses import ResponseStore, StoredResponse, StoreLimits, StoreUnavailable
 
 
 class Clock:
@@ -253,6 +253,14 @@ async def test_a_file_that_cannot_be_written_costs_no_answer(tmp_path: Path, cap
     with caplog.at_level(logging.ERROR):
         await store.put("me", stored("a"))
     assert "could not be kept" in caplog.text
+    store.close()
+
+
+async def test_a_file_that_cannot_be_read_is_told_to_whoever_asks_for_it(tmp_path: Path) -> None:
+    store = ResponseStore(tmp_path)
+    for look in (store.get, store.chain, store.delete):
+        with pytest.raises(StoreUnavailable, match="cannot be reached"):
+            await look("me", "a")
     store.close()
 
 

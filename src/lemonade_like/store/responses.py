@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 
+from lemonade_like.errors import ServerError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -43,6 +45,13 @@ PRAGMA user_version = 1;
 _LOCK_SECONDS: Final = 5.0
 #: SQLite's own pages and keys, roughly.
 _ENTRY_BYTES: Final = 256
+
+
+class StoreUnavailable(ServerError):
+    """What is kept cannot be read now: another process holds the file, or the disk fails."""
+
+    status = 503
+    default_code = "store_unavailable"
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,8 @@ class ResponseStore:
     it, is using it.
 
     The file is made by the first response that is kept. One that is damaged is put aside, and a new one begun: what it
-    held is lost, and no answer fails for it. ``path`` of ``None`` keeps everything in memory.
+    held is lost, and no answer fails for it. ``path`` of ``None`` keeps everything in memory. Looking for a response
+    raises ``StoreUnavailable`` where the file cannot be read.
     """
 
     def __init__(
@@ -104,7 +114,7 @@ class ResponseStore:
 
     async def get(self, owner: str, response_id: str) -> StoredResponse | None:
         """Return a response, if it is kept for this owner."""
-        found = await asyncio.to_thread(self._run, lambda connection: self._chain(connection, owner, response_id, 1))
+        found = await self._look(lambda connection: self._chain(connection, owner, response_id, 1))
         return found[0] if found else None
 
     async def chain(self, owner: str, response_id: str) -> list[StoredResponse]:
@@ -112,12 +122,12 @@ class ResponseStore:
 
         Where an older one is gone, the first has a ``previous_id`` all the same.
         """
-        found = await asyncio.to_thread(self._run, lambda connection: self._chain(connection, owner, response_id))
+        found = await self._look(lambda connection: self._chain(connection, owner, response_id))
         return found or []
 
     async def delete(self, owner: str, response_id: str) -> bool:
         """Forget a response; returns whether it was kept. Its text is overwritten."""
-        return bool(await asyncio.to_thread(self._run, lambda connection: _delete(connection, owner, response_id)))
+        return bool(await self._look(lambda connection: _delete(connection, owner, response_id)))
 
     def close(self) -> None:
         """Close the file."""
@@ -125,6 +135,15 @@ class ResponseStore:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+    async def _look(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        try:
+            return await asyncio.to_thread(self._run, work)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreUnavailable(
+                f"What is kept of earlier responses cannot be reached now: {error}. Try again, or send the whole "
+                "conversation as 'input'."
+            ) from error
 
     def _run(self, work: Callable[[sqlite3.Connection], T], *, create: bool = False) -> T | None:
         """Return what ``work`` returns, or nothing where there is no file yet, or only a damaged one."""

@@ -153,6 +153,15 @@ async def test_a_conversation_goes_on_with_what_was_said() -> None:
     assert [message.role for message in turns.requests[2].messages][:3] == ["user", "assistant", "tool"]
 
 
+async def test_a_long_conversation_goes_on_too() -> None:
+    turns = ScriptedTurns(HELLO)
+    said = [{"role": "user", "content": str(number)} for number in range(600)]
+    async with client_of(scripted_app(scripted_services(turns))) as client:
+        first = (await client.post(PATH, json={**BODY, "input": said})).json()
+        await client.post(PATH, json={**BODY, "previous_response_id": first["id"]})
+    assert [len(request.messages) for request in turns.requests] == [600, 602]
+
+
 async def test_keys_have_conversations_of_their_own() -> None:
     store = ResponseStore(None)
     async with client_of(scripted_app(scripted_services(responses=store), api_key="one")) as client:
