@@ -31,6 +31,7 @@ from lemonade_like.observe.stats import ObservedTurns, Statistics
 from lemonade_like.pool.limits import PoolLimits
 from lemonade_like.pool.loader import Loader
 from lemonade_like.pool.pool import Pool
+from lemonade_like.store.responses import ResponseStore, StoreLimits
 from lemonade_like.turns.formats import HarmonyFormats
 from lemonade_like.turns.service import TurnOptions, Turns
 
@@ -72,6 +73,7 @@ async def open_services(
         reporter = Reporter(found, hub.folder)
         engines = EngineManager(settings.backends_dir, settings.releases_url, reporter.forget)
         statistics = Statistics()
+        responses = ResponseStore(settings.data_dir / "responses.sqlite3", _store_limits(settings))
         services = Services(
             turns=ObservedTurns(Turns(pool, _turn_options(settings)), statistics),
             pool=pool,
@@ -86,6 +88,7 @@ async def open_services(
                 unload=pool.unload,
             ),
             statistics=statistics,
+            responses=responses,
             version=version("lemonade-like"),
             started_at=time.time(),
         )
@@ -95,6 +98,7 @@ async def open_services(
             await engines.close()
             await services.manager.close()
             await pool.close()
+            responses.close()
 
 
 def _turn_options(settings: Settings) -> TurnOptions:
@@ -106,6 +110,14 @@ def _turn_options(settings: Settings) -> TurnOptions:
         model_identity=settings.model_identity,
         knowledge_cutoff=settings.knowledge_cutoff,
         today=(lambda: date.fromisoformat(day)) if day else date.today,
+    )
+
+
+def _store_limits(settings: Settings) -> StoreLimits:
+    return StoreLimits(
+        max_bytes=settings.response_store * 1_000_000,
+        max_count=settings.response_store_count,
+        max_age=settings.response_store_days * 86_400.0,
     )
 
 

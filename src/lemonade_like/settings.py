@@ -255,6 +255,25 @@ class Settings(BaseSettings):
         "although the client did not send it back. 0 remembers none.",
         json_schema_extra=_allowed("a whole number of megabytes", file_only=True),
     )
+    response_store: int = Field(
+        default=256,
+        ge=0,
+        description="Megabytes for the responses that are kept, so that clients can go on with previous_response_id. "
+        "Those that were not used for longest make room. 0 keeps none.",
+        json_schema_extra=_allowed("a whole number of megabytes", file_only=True),
+    )
+    response_store_count: int = Field(
+        default=10_000,
+        ge=0,
+        description="Responses that are kept, at most. 0 keeps none.",
+        json_schema_extra=_allowed("a whole number", file_only=True),
+    )
+    response_store_days: int = Field(
+        default=30,
+        ge=0,
+        description="Days that a response is kept after it was last used. 0 is without limit.",
+        json_schema_extra=_allowed("a whole number of days, or 0 for no limit", file_only=True),
+    )
     api_key: SecretStr | None = Field(
         default=None,
         min_length=1,
@@ -280,8 +299,8 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(
         default_factory=lambda values: _data_folder(values["cache_dir"]),
-        description="Folder for what cannot be made again: the models that you registered and the options that were "
-        "saved for models.",
+        description="Folder for what cannot be made again: the models that you registered, the options that were "
+        "saved for models, and responses that clients may go on with.",
         json_schema_extra=_allowed("the path of a folder", file_only=True),
     )
     log_dir: Path = Field(

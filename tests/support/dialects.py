@@ -10,12 +10,14 @@ import orjson
 from lemonade_like.api.anthropic.calls import shown_id
 from lemonade_like.api.anthropic.schema import MessagesRequest
 from lemonade_like.api.anthropic.turn import turn_request as of_messages
+from lemonade_like.api.openai.responses.schema import ResponsesRequest
+from lemonade_like.api.openai.responses.turn import turn_request as of_responses
 from lemonade_like.api.openai.schema import ChatCompletionRequest
 from lemonade_like.api.openai.turn import turn_request as of_chat
 from lemonade_like.api.validation import validated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from lemonade_like.harmony.messages import ChatMessage, FunctionTool
     from lemonade_like.turns.request import TurnRequest
@@ -118,4 +120,39 @@ def _blocks(message: ChatMessage) -> list[dict[str, Any]]:
     return blocks
 
 
-DIALECTS: Mapping[str, Callable[[Conversation], TurnRequest]] = {"chat": chat_request, "messages": messages_request}
+def responses_request(said: Conversation) -> TurnRequest:
+    """As a response: what the assistant said and called is one item each."""
+    body: dict[str, Any] = {"model": "m", "input": [item for message in said.messages for item in _items(message)]}
+    if said.tools:
+        body["tools"] = [
+            {"type": "function", "name": tool.name, "description": tool.description, "parameters": tool.parameters}
+            for tool in said.tools
+        ]
+    if said.calls_forbidden:
+        body["tool_choice"] = "none"
+    if said.effort is not None:
+        body["reasoning"] = {"effort": said.effort}
+    if said.answer_schema is not None:
+        body["text"] = {"format": {"type": "json_schema", "name": "answer", "schema": said.answer_schema}}
+    return of_responses(validated(ResponsesRequest, body))
+
+
+def _items(message: ChatMessage) -> Iterator[dict[str, Any]]:
+    if message.role == "tool":
+        yield {"type": "function_call_output", "call_id": message.tool_call_id, "output": message.text}
+        return
+    if message.reasoning:
+        yield {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": message.reasoning}]}
+    if message.role != "assistant":
+        yield {"role": message.role, "content": message.text}
+    elif message.text:
+        yield {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": message.text}]}
+    for call in message.tool_calls:
+        yield {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments}
+
+
+DIALECTS: Mapping[str, Callable[[Conversation], TurnRequest]] = {
+    "chat": chat_request,
+    "messages": messages_request,
+    "responses": responses_request,
+}

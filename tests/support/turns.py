@@ -25,6 +25,7 @@ from lemonade_like.pool.loader import LoadOptions
 from lemonade_like.pool.pool import LoadReport
 from lemonade_like.pool.status import ModelStatus
 from lemonade_like.settings import Settings
+from lemonade_like.store.responses import ResponseStore
 from lemonade_like.turns.events import ContentDelta, Event, Finish, Usage
 from lemonade_like.turns.request import TurnRequest
 
@@ -150,6 +151,7 @@ def scripted_services(
     pool: FakePool | None = None,
     system: SystemReporter | None = None,
     engines: EngineInstaller | None = None,
+    responses: ResponseStore | None = None,
 ) -> Services:
     catalogue = FakeCatalogue(*MODELS)
     # No hub is there.
@@ -162,6 +164,7 @@ def scripted_services(
         engines=engines or NoEngines(),
         manager=ModelManager(catalogue, Pulls(place), place, in_use=lambda _: False),
         statistics=Statistics(),
+        responses=responses or ResponseStore(None),
         version="1.2.3",
         started_at=1_700_000_000.5,
     )

@@ -41,7 +41,12 @@ async def read_turn(
     messages = data.get("messages")
     long = isinstance(messages, list) and len(messages) > _MANY_MESSAGES
     body, turn = await asyncio.to_thread(check) if long else check()
+    return body, for_client(request, turn)
+
+
+def for_client(request: Request, turn: TurnRequest) -> TurnRequest:
+    """Return the turn with the client that sent the request as its owner."""
     owner = getattr(request.state, "owner", "")
     # One key may be shared by many, and one address: both together tell clients apart best.
     address = request.client.host if request.client is not None else ""
-    return body, replace(turn, owner=owner, client=f"{owner} {address}".strip())
+    return replace(turn, owner=owner, client=f"{owner} {address}".strip())

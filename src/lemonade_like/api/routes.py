@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from lemonade_like.api.anthropic import messages
 from lemonade_like.api.lemonade import backends, delete, health, load, pull, register, stats, system_info, variants
 from lemonade_like.api.openai import chat, models, render
+from lemonade_like.api.openai.responses import endpoints as responses
 from lemonade_like.api.services import services
 
 #: OpenAI clients expect the first, Lemonade's the second.
@@ -21,6 +22,7 @@ _FAMILIES: Final = (
     chat.router,
     render.router,
     messages.router,
+    responses.router,
     models.router,
     pull.router,
     variants.router,

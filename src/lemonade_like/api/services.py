@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lemonade_like.pool.loader import LoadOptions
     from lemonade_like.pool.pool import LoadReport
     from lemonade_like.pool.status import ModelStatus
+    from lemonade_like.store.responses import ResponseStore
     from lemonade_like.turns.events import Event
     from lemonade_like.turns.preview import RenderedPrompt
     from lemonade_like.turns.request import TurnRequest
@@ -116,6 +117,7 @@ class Services:
     engines: EngineInstaller
     manager: ModelManager
     statistics: TurnStatistics
+    responses: ResponseStore
     version: str
     started_at: float
 
