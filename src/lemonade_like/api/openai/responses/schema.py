@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from lemonade_like.api.openai.schema import CalledName, FunctionName, TokenLimit
+from lemonade_like.api.openai.fields import CalledName, FunctionName, TokenLimit
 
 
 class _Wire(BaseModel):
