@@ -44,6 +44,22 @@ def test_a_file_that_has_grown_large_is_started_anew(tmp_path: Path) -> None:
     assert (tmp_path / "a.log.1").read_bytes() == b"second line\n"
 
 
+def test_output_is_read_on_when_the_file_cannot_be_started_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    output = EngineOutput(folder / "a.log", "a", max_bytes=10)
+    output.write(b"first line\n")
+    (folder / "a.log").unlink()
+    folder.rmdir()
+    output.write(b"second line\n")
+    output.write(b"third line\n")
+    assert output.tail(3) == "first line\nsecond line\nthird line"
+    folder.mkdir()
+    output.write(b"fourth line\n")
+    output.close()
+    assert (folder / "a.log").read_bytes() == b"fourth line\n"
+
+
 @pytest.mark.parametrize(
     ("alias", "name"),
     [

@@ -182,6 +182,33 @@ async def test_the_options_of_a_load_end_with_its_engine_but_not_with_a_crash(lo
         assert loader.engines[2].spec.ctx_size == 4096
 
 
+async def test_of_several_loads_with_other_options_the_last_one_holds(loader: RecordingLoader) -> None:
+    async with recorded_pool(loader) as pool:
+        async with pool.lease("m"):
+            loads = []
+            for context in (512, 1024, 4096):
+                loads.append(asyncio.create_task(pool.load("m", LoadOptions(ctx_size=context))))
+                while len(loader.options) <= len(loads) or len(pool._scheduler.state("m").calls) < len(loads):
+                    await asyncio.sleep(0)
+            assert not any(load.done() for load in loads)
+        reports = await asyncio.gather(*loads)
+    assert [report.model.options for report in reports] == [{"ctx_size": 4096}] * 3
+    assert [engine.spec.ctx_size for engine in loader.engines] == [4096, 4096]
+
+
+async def test_a_model_that_waits_for_memory_can_be_asked_for_on_another_backend(loader: RecordingLoader) -> None:
+    async with recorded_pool(loader, ONE, "ab") as pool:
+        async with pool.lease("a"):
+            waits = asyncio.create_task(borrow(pool, "b"))
+            while pool._scheduler.state("b").stage != "wanted":
+                await asyncio.sleep(0)
+            load = asyncio.create_task(pool.load("b", LoadOptions(llamacpp_backend="cuda")))
+            while not pool._scheduler.state("b").calls and not load.done():
+                await asyncio.sleep(0)
+        await load
+        assert (await waits).spec.backend == "cuda"
+
+
 async def test_options_that_cannot_be_had_stop_nothing(
     loader: RecordingLoader, monkeypatch: pytest.MonkeyPatch
 ) -> None:

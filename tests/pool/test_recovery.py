@@ -185,3 +185,15 @@ async def test_a_drain_lets_turns_finish_and_survive_but_nobody_in(loader: Recor
             assert lease.engine is loader.engines[1].client
             assert not draining.done()
         await draining
+
+
+async def test_a_broken_connection_to_an_engine_that_lives_leaves_no_task_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lemonade_like.pool.lease._EXIT_GRACE_SECONDS", 0.01)
+    loader = RecordingLoader()
+    loader.go.set()
+    async with recorded_pool(loader) as pool, pool.lease("m") as lease:
+        before = asyncio.all_tasks()
+        assert not await lease.lost()
+        assert asyncio.all_tasks() == before

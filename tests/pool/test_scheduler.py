@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 from lemonade_like.errors import EngineFailure, EngineUnavailable, NotEnoughMemory, QueueFull
 from lemonade_like.pool.eviction import Limits
 from lemonade_like.pool.scheduler import Rules
-from lemonade_like.pool.state import LONGEST_BACK_OFF, Place, back_off
+from lemonade_like.pool.state import HEALTHY_SECONDS, LONGEST_BACK_OFF, Place, back_off
 from tests.support.scheduled import GB, World
 
 ONE_AT_A_TIME = Limits(budget=5 * GB, strict=True)
@@ -236,6 +236,36 @@ def test_what_was_to_go_is_forgotten_with_the_turns_that_held_it(world: World) -
     world.settle()
     assert world.served == [turn, late]
     assert world.stops == []
+
+
+def test_an_engine_that_has_to_go_is_not_kept_for_more_by_being_asked_to_go_again(world: World) -> None:
+    first = world.arrive("a")
+    world.settle()
+    world.unload("a")
+    later = world.arrive("a", turn=False)
+    world.unload("a")
+    assert later in world.waiting  # it is for the next engine
+    world.leave(first)
+    assert world.doing == {"a": "stop"}
+    world.settle()
+    assert world.loads["a"] == 2
+    assert later not in world.waiting
+
+
+def test_an_engine_that_ran_for_a_minute_leaves_no_failures_behind_when_it_is_stopped(world: World) -> None:
+    for seconds, failures in ((0, 1), (HEALTHY_SECONDS, 0)):
+        turn = world.arrive("a")
+        world.settle()
+        world.leave(turn)
+        world.crash("a")
+        turn = world.arrive("a")
+        world.settle()
+        world.leave(turn)
+        world.settle(seconds)
+        world.unload("a")
+        world.settle()
+        assert world.scheduler.state("a").failures == failures
+        world.scheduler.state("a").failures = 0
 
 
 def test_the_back_off_doubles_up_to_a_minute() -> None:

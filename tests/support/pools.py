@@ -93,9 +93,10 @@ class RecordingLoader:
         asked = options or LoadOptions()
         self.options.append(asked)
         context = asked.ctx_size or 4096
-        spec = EngineSpec(("engine",), "fake", Path(f"/{model.name}"), model.name, context, self.slots, jinja=True)
+        backend = asked.llamacpp_backend or "fake"
+        spec = EngineSpec(("engine",), backend, Path(f"/{model.name}"), model.name, context, self.slots, jinja=True)
         size = int(self.sizes.get(model.name, 1) * GIGABYTE)
-        return Survey(model, spec, context, size, await self.memory("fake"), None)
+        return Survey(model, spec, context, size, await self.memory(backend), None)
 
     async def start(self, found: Survey[Any]) -> Resident[Any]:
         self.loads.append(found.model.name)

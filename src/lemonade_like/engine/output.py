@@ -116,9 +116,10 @@ class EngineOutput:
         try:
             if self._written > self._max_bytes:
                 self._file.close()
-                self.path.replace(self.path.with_name(self.path.name + ".1"))
-                self._file = self.path.open("wb", buffering=0)
                 self._written = 0
+                self.path.replace(self.path.with_name(self.path.name + ".1"))
+            if self._file.closed:
+                self._file = self.path.open("wb", buffering=0)
             self._written += self._file.write(piece)
         except OSError as error:
             # A full disk must not stop the engine: its output goes on being read and shown.

@@ -142,8 +142,14 @@ class Engines(Generic[FormatT]):
             engine.options, engine.next_options = options, None
             if state.stage == "wanted":
                 engine.survey = found
+                self._memory[found.spec.backend] = found.memory
                 self.scheduler.surveyed(name, found.bytes, found.spec.parallel)
-        elif state.stage == "stopping" or engine.survey is None or engine.survey.spec != found.spec:
+        elif (
+            state.stage == "stopping"
+            or engine.next_options is not None  # others are to replace it already
+            or engine.survey is None
+            or engine.survey.spec != found.spec
+        ):
             engine.next_options = options
             self.scheduler.unload(name, f"stopping {name}, which is loaded anew with other options")
 

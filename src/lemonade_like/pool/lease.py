@@ -89,7 +89,7 @@ class Lease(Generic[FormatT]):
     async def lost(self) -> bool:
         """Tell, after a broken connection, whether the engine has died, as soon as that is clear."""
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._resident.process.wait()), _EXIT_GRACE_SECONDS)
+            await asyncio.wait_for(self._resident.process.wait(), _EXIT_GRACE_SECONDS)
         return self._resident.process.exit_code() is not None
 
     def explain(self, error: EngineConnectionLost) -> EngineFailure:

@@ -115,9 +115,10 @@ class Scheduler:
         self.state(name).pinned = pinned
 
     def unload(self, name: str, why: str) -> None:
-        """Have the model's engine go when those who are in line by now are done. Whoever comes later starts it anew."""
+        """Have the model's engine go when those who are in line by now are done. Whoever comes later starts it anew;
+        who waits for that already is not served by this engine because somebody asks again."""
         model = self.state(name)
-        if model.stage in ("loading", "ready") or model.held:
+        if model.leaving is None and (model.stage in ("loading", "ready") or model.held):
             model.leaving = Leaving(self._next_number, why)
 
     def forget(self, name: str) -> bool:
@@ -290,6 +291,8 @@ class Scheduler:
         actions.append(Load(model.name, warning))
 
     def _stop(self, model: ModelState, why: str, now: float, actions: list[Action]) -> None:
+        if model.stage == "ready" and now - model.since >= HEALTHY_SECONDS:
+            model.failures = 0
         model.stage, model.since = "stopping", now
         actions.append(Stop(model.name, why))
 
