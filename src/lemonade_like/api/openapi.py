@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 _EXTENSION = "x-body-definitions"
 
 
-def json_body(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the ``openapi_extra`` of an endpoint whose body is a ``model``."""
+def json_body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """Return the ``openapi_extra`` of an endpoint whose body is a ``model``, which may be left out unless ``required``."""
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     definitions = schema.pop("$defs", {})
     return {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "requestBody": {"required": required, "content": {"application/json": {"schema": schema}}},
         _EXTENSION: definitions,
     }
 

@@ -74,6 +74,7 @@ async def test_an_engine_is_installed_and_removed(tmp_path: Path, prefix: str) -
             assert gone.status_code == 200
             assert (one.version(), one.changes) == (None, 2)
             again = await one.post(f"{prefix}/uninstall", backend="vulkan")
+            assert again.status_code == 404
             assert "There is no vulkan engine" in again.json()["error"]["message"]
 
 

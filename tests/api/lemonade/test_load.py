@@ -96,7 +96,14 @@ async def test_a_model_that_is_not_there_is_named_by_its_field() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "asked"), [(None, None), ({}, None), ({"model_name": None}, None), ({"model_name": "tiny"}, "tiny")]
+    ("body", "asked"),
+    [
+        (None, None),
+        ({}, None),
+        ({"model_name": None}, None),
+        ({"model_name": "tiny"}, "tiny"),
+        ({"model": "tiny"}, "tiny"),
+    ],
 )
 async def test_one_model_is_unloaded_or_all(body: Any, asked: str | None) -> None:
     pool = FakePool(READY)

@@ -10,6 +10,7 @@ from lemonade_like.api.lemonade.pull import ModelName
 from lemonade_like.api.openapi import json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.validation import validated
+from lemonade_like.errors import ModelNotFound
 
 router = APIRouter(tags=["models"])
 
@@ -19,7 +20,10 @@ async def delete(request: Request) -> Response:
     """Delete a downloaded model, and forget it if it was registered; files that another model needs are kept."""
     name = validated(ModelName, await read_json_object(request)).named
     note(request.scope, model=name)
-    name, deleted = await services(request).manager.delete(name)
+    try:
+        name, deleted = await services(request).manager.delete(name)
+    except ModelNotFound as error:
+        raise ModelNotFound(error.message, param="model_name", code=error.code) from error
     answer = {
         "status": "success",
         "message": f"Deleted model: {name}",

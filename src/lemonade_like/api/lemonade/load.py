@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
 from lemonade_like.api.body import read_json_object
 from lemonade_like.api.lemonade.health import model_object
@@ -25,13 +25,16 @@ router = APIRouter(tags=["models"])
 #: How long an unload waits for the turns that run.
 UNLOAD_SECONDS: Final = 60.0
 
+#: Lemonade's clients say the first, OpenAI's the second.
+NAME: Final = AliasChoices("model_name", "model")
+
 
 class LoadRequest(BaseModel):
     """The body of ``POST /load``. What is left out is as the model's saved options and the settings say."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    model_name: str = Field(min_length=1, description="A name from `GET /models`.")
+    model_name: str = Field(validation_alias=NAME, min_length=1, description="A name from `GET /models`.")
     ctx_size: int | None = Field(default=None, ge=0, le=2**31 - 1, description="Context of each request in tokens.")
     llamacpp_backend: Backend | None = Field(default=None, description="Engine to run it on.")
     llamacpp_args: str | None = Field(default=None, description="More arguments for llama-server, as one string.")
@@ -59,7 +62,9 @@ class UnloadRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    model_name: str | None = Field(default=None, min_length=1, description="A loaded model; without it, all go.")
+    model_name: str | None = Field(
+        default=None, validation_alias=NAME, min_length=1, description="A loaded model; without it, all go."
+    )
 
 
 @router.post("/load", response_model=None, summary="Load a model", openapi_extra=json_body(LoadRequest))
@@ -91,7 +96,12 @@ async def load_model(request: Request) -> Response:
     return _json(answer)
 
 
-@router.post("/unload", response_model=None, summary="Unload a model, or all", openapi_extra=json_body(UnloadRequest))
+@router.post(
+    "/unload",
+    response_model=None,
+    summary="Unload a model, or all",
+    openapi_extra=json_body(UnloadRequest, required=False),
+)
 async def unload_model(request: Request) -> Response:
     """Stop a model's engine when the requests in line for it are done, at most a minute later; without a name, all.
 

@@ -31,6 +31,14 @@ class BackendError(ServerError):
     default_code = "backend_error"
 
 
+class BackendNotInstalled(BackendError):
+    """There is nothing of that backend to be removed."""
+
+    status = 404
+    type = "invalid_request_error"
+    default_code = "backend_not_installed"
+
+
 @dataclass(frozen=True)
 class _Named:
     """What a file's name says. ``version`` is that of CUDA or ROCm, as numbers."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import filelock
 
-from lemonade_like.engine.backends.assets import BackendError, choose_assets
+from lemonade_like.engine.backends.assets import BackendError, BackendNotInstalled, choose_assets
 from lemonade_like.engine.backends.installed import (
     MANIFEST,
     Installed,
@@ -110,10 +110,11 @@ class Installer:
         with self._locked(backend):
             if not (place / MANIFEST).exists():
                 found = installed_engine(self.folder, backend)
-                raise BackendError(
-                    f"{found.executable} was not installed by this program; delete it yourself."
-                    if found
-                    else f"There is no {backend} engine in {self.folder}."
+                if found:
+                    raise BackendError(f"{found.executable} was not installed by this program; delete it yourself.")
+                raise BackendNotInstalled(
+                    f"There is no {backend} engine in {self.folder}. `lemonade-like backends` lists what is installed.",
+                    param="backend",
                 )
             (place / MANIFEST).unlink()
             _delete_older(place, set())
