@@ -12,7 +12,7 @@ _EXTENSION = "x-body-definitions"
 
 
 def json_body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
-    """Return the ``openapi_extra`` of an endpoint whose body is a ``model``, which may be left out unless ``required``."""
+    """Return the ``openapi_extra`` of an endpoint whose body is a ``model``, to be left out unless ``required``."""
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     definitions = schema.pop("$defs", {})
     return {
