@@ -236,6 +236,13 @@ async def test_another_model_is_asked_again_if_nothing_was_sent(server: FaultySe
     _same(await server.ask(stream=True, **JINJA), expected)
 
 
+async def test_a_whole_answer_of_another_model_is_begun_again_whenever_its_engine_dies(server: FaultyServer) -> None:
+    expected = await server.ask(stream=False, **JINJA)
+    server.reaper.places = [lambda written, _: len(written) > 20]
+    _same(await server.ask(stream=False, **JINJA), expected)
+    assert server.reaper.places == []
+
+
 async def test_another_model_that_has_begun_to_answer_ends_with_an_error(server: FaultyServer) -> None:
     expected = await server.ask(stream=True, **JINJA)
     server.reaper.places = [lambda written, _: len(written) > 20]

@@ -34,18 +34,22 @@ if TYPE_CHECKING:
 async def jinja_turn(request: TurnRequest, lease: Lease[HarmonyFormat]) -> AsyncGenerator[list[Event], None]:
     """Run the turn; yields the events of each network read, and ``Finish`` last.
 
-    If its engine dies before anything was sent, the turn begins again. What has been sent cannot be gone on from: what
-    the engine made of the model's output does not tell what that was. Then this raises ``EngineConnectionLost``.
+    If its engine dies before anything was sent, the turn begins again; of a whole answer, nothing is sent before it is
+    complete. What has been sent cannot be gone on from: what the engine made of the model's output does not tell what
+    that was. Then this raises ``EngineConnectionLost``.
     """
     await check_format(request.response_format)
     payload = chat_payload(request)
     resumed, sent = 0, False
     while True:
-        reader = ChatReader(request, resumed)
+        reader, held = ChatReader(request, resumed), list[Event]()
         try:
             async with aclosing(lease.engine.stream_chat(payload)) as stream:
                 async for frames in stream:
-                    if events := reader.read(frames):
+                    events = reader.read(frames)
+                    if request.whole:
+                        held += events
+                    elif events:
                         sent = sent or not isinstance(events[-1], Progress)
                         yield events
                     if reader.done:
@@ -58,7 +62,7 @@ async def jinja_turn(request: TurnRequest, lease: Lease[HarmonyFormat]) -> Async
         yield [Progress("loading")]
         await lease.recover(lost)
         resumed += 1
-    yield reader.finish()
+    yield [*held, *reader.finish()]
 
 
 class ChatReader:

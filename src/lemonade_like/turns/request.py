@@ -52,7 +52,8 @@ class TurnRequest:
     ``thorough``, …), checked by the turn. ``reasoning_budget`` bounds the tokens of reasoning in the whole turn.
     ``reasoning_preset`` names an effort, a budget and an instruction; the request's own effort and budget go before.
     ``reasoning_format`` of ``None`` is the server's default. ``top_logprobs`` asks for log probabilities of the visible
-    answer: of each token, and of so many others in its place. ``owner`` tells clients apart: what is remembered of one
+    answer: of each token, and of so many others in its place. ``whole`` says that the client gets nothing of the answer
+    before it is complete. ``owner`` tells clients apart: what is remembered of one
     is not seen by another. ``client`` says who is in line, to be fair between those who wait; empty is the owner.
     ``model_identity``, ``knowledge_cutoff`` and ``current_date`` (``YYYY-MM-DD``) are what the
     system message says instead of the server's own.
@@ -73,6 +74,7 @@ class TurnRequest:
     reasoning_preset: str | None = None
     reasoning_format: ReasoningFormat | None = None
     top_logprobs: int | None = None
+    whole: bool = False
     owner: str = ""
     client: str = ""
     model_identity: str | None = None

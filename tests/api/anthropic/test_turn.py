@@ -54,7 +54,8 @@ def result(content: Any = None, **more: Any) -> dict[str, Any]:
 
 
 def test_a_plain_request_leaves_everything_to_the_server() -> None:
-    assert read() == TurnRequest("m", (says("user", "Hi"),), max_tokens=100)
+    assert read() == TurnRequest("m", (says("user", "Hi"),), max_tokens=100, whole=True)
+    assert not read(stream=True).whole
 
 
 def test_everything_that_can_be_asked_arrives() -> None:

@@ -13,7 +13,8 @@ from tests.support.bodies import TIME, USER, WEATHER, read, read_message
 
 
 def test_a_plain_request_leaves_everything_to_the_server() -> None:
-    assert read() == TurnRequest("m", (ChatMessage("user", (TextPart("Hi"),)),))
+    assert read() == TurnRequest("m", (ChatMessage("user", (TextPart("Hi"),)),), whole=True)
+    assert not read(stream=True).whole
 
 
 def test_everything_that_can_be_asked_arrives() -> None:

@@ -66,6 +66,7 @@ def turn_request(body: CountTokensRequest) -> TurnRequest:
         sampling=_sampling(body),
         max_tokens=body.max_tokens,
         stop=tuple(text for text in body.stop_sequences or () if text),
+        whole=not body.stream,
     )
 
 

@@ -49,6 +49,7 @@ def turn_request(body: ChatCompletionRequest) -> TurnRequest:
         reasoning_preset=body.reasoning_preset,
         reasoning_format=_reasoning_format(body),
         top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
+        whole=not body.stream,
         model_identity=body.model_identity,
         knowledge_cutoff=body.knowledge_cutoff,
         current_date=body.current_date,

@@ -53,6 +53,7 @@ def turn_request(body: CountInputTokensRequest, history: Sequence[ItemIn] = ()) 
         max_tokens=None if sampled is None else sampled.max_output_tokens,
         reasoning_effort=_effort(body),
         top_logprobs=(sampled.top_logprobs or 0) if sampled is not None and sampled.wants_logprobs else None,
+        whole=sampled is not None and not sampled.stream,
     )
 
 
