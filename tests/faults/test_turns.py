@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import openai
 import pytest
 
@@ -108,6 +109,28 @@ async def test_a_turn_survives_several_deaths_and_its_log_line_tells(
         _same(await server.ask(stream=True, **ANSWER), expected)
 
     assert any("POST /v1/chat/completions 200" in line and "resumed=2" in line for line in caplog.messages)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/messages", {"messages": ANSWER["messages"], "max_tokens": 100}),
+        ("/responses", {"input": ANSWER["messages"], "store": False}),
+    ],
+)
+async def test_the_log_tells_of_a_lost_engine_whatever_the_api(
+    server: FaultyServer, caplog: pytest.LogCaptureFixture, path: str, asked: Any, stream: bool
+) -> None:
+    server.reaper.places = [after("I do not")]
+    with caplog.at_level(logging.INFO):
+        answered = await server.client.post(
+            path, cast_to=httpx.Response, body={"model": "tiny-gpt-oss", "stream": stream, **asked}
+        )
+        await answered.aread()
+
+    assert server.reaper.places == []
+    assert any(f"POST /v1{path} 200" in line and "resumed=1" in line for line in caplog.messages)
 
 
 async def test_what_the_first_engine_had_cached_is_what_is_counted(server: FaultyServer) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lemonade_like.pool.pool import LoadReport
     from lemonade_like.pool.status import ModelStatus
     from lemonade_like.store.responses import ResponseStore
-    from lemonade_like.turns.events import Event
+    from lemonade_like.turns.events import Event, Usage
     from lemonade_like.turns.preview import RenderedPrompt
     from lemonade_like.turns.request import TurnRequest
 
@@ -99,6 +99,16 @@ class ModelCatalogue(Protocol):
         """Keep options for a model; blocking, writes to the disk. Raises ``ServerError``."""
 
 
+class WrittenAnswer(Protocol):
+    """An answer in some wire format, or what has been written of one."""
+
+    def usage(self) -> Usage:
+        """Return what has been used, once that is known."""
+
+    def resumed(self) -> int:
+        """Return how many times an engine was lost in the middle of it."""
+
+
 class TurnStatistics(Protocol):
     """Knows what turns have cost."""
 
@@ -131,3 +141,12 @@ def services(request: Request) -> Services:
 def note(scope: Scope, **facts: object) -> None:
     """Add facts to the request's line in the log."""
     scope.setdefault("state", {}).setdefault("facts", {}).update(facts)
+
+
+def note_answer(scope: Scope, answer: WrittenAnswer) -> None:
+    """Add what an answer has cost to the request's line in the log."""
+    usage = answer.usage()
+    if usage.prompt_tokens:  # a turn that was cut short does not tell
+        note(scope, prompt=usage.prompt_tokens, cached=usage.cached_tokens, completion=usage.completion_tokens)
+    if resumed := answer.resumed():
+        note(scope, resumed=resumed)

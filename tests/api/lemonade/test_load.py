@@ -68,6 +68,7 @@ async def test_options_with_which_it_cannot_be_loaded_are_not_kept() -> None:
     [
         ({"model_name": None}, "model_name"),
         ({"model_name": ""}, "model_name"),
+        ({"model": "another"}, "model"),
         ({"ctx_size": -1}, "ctx_size"),
         ({"ctx_size": "4096"}, "ctx_size"),
         ({"ctx_size": True}, "ctx_size"),

@@ -13,7 +13,7 @@ from lemonade_like.api.anthropic.writer import EventWriter, MessageFold, Message
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.intake import read_turn
 from lemonade_like.api.openapi import json_body
-from lemonade_like.api.services import note, services
+from lemonade_like.api.services import note, note_answer, services
 from lemonade_like.api.sse import EventStream
 
 router = APIRouter(tags=["messages"])
@@ -35,7 +35,7 @@ async def create_message(request: Request) -> Response:
 
     if body.stream:
         writer = EventWriter(header, live=streamed_as_written(body), thinking=thinking_view(body))
-        stream = EventStream(batches, writer, on_end=lambda: _note_usage(request, writer))
+        stream = EventStream(batches, writer, on_end=lambda: note_answer(request.scope, writer))
         stream.headers["request-id"] = header.request_id
         return stream
 
@@ -47,7 +47,7 @@ async def create_message(request: Request) -> Response:
                 fold.add(batch)
 
     await while_connected(request.receive, gather())
-    _note_usage(request, fold)
+    note_answer(request.scope, fold)
     return _json(fold.answer(), header.request_id)
 
 
@@ -74,14 +74,3 @@ def _json(content: bytes, request_id: str) -> Response:
 def _note_tools_left_out(request: Request, body: CountTokensRequest) -> None:
     if left_out := tools_left_out(body):
         note(request.scope, tools_left_out=",".join(left_out))
-
-
-def _note_usage(request: Request, answer: MessageFold | EventWriter) -> None:
-    usage = answer.usage()
-    if usage.prompt_tokens:  # a turn that was cut short does not tell
-        note(
-            request.scope,
-            prompt=usage.prompt_tokens,
-            cached=usage.cached_tokens,
-            completion=usage.completion_tokens,
-        )

@@ -75,7 +75,7 @@ class EventWriter:
         self._index = -1
         self._delta = b""
         self._started = False
-        self._usage = Usage()
+        self._finish: Finish | None = None
 
     def write(self, batch: Sequence[Event]) -> bytes:
         """Return the events of a batch, joined; nothing, if it only says that something is under way."""
@@ -98,7 +98,11 @@ class EventWriter:
 
     def usage(self) -> Usage:
         """Return what has been used, once that is known."""
-        return self._usage
+        return self._finish.usage if self._finish is not None else Usage()
+
+    def resumed(self) -> int:
+        """Return how many times an engine was lost in the middle of it."""
+        return self._finish.resumed if self._finish is not None else 0
 
     def start_text(self, kind: TextKind) -> None:
         """Begin a block of text or of thinking."""
@@ -130,7 +134,7 @@ class EventWriter:
     def finish(self, finish: Finish) -> None:
         """End the message."""
         self._start()
-        self._usage = finish.usage
+        self._finish = finish
         said = orjson.dumps(self._header.ending(finish)), orjson.dumps(_usage_object(finish.usage))
         self._out.append(b'event: message_delta\ndata: {"type":"message_delta","delta":%b,"usage":%b}\n\n' % said)
 
@@ -185,6 +189,10 @@ class MessageFold:
     def usage(self) -> Usage:
         """Return what has been used, once that is known."""
         return self._finish.usage if self._finish is not None else Usage()
+
+    def resumed(self) -> int:
+        """Return how many times an engine was lost in the middle of it."""
+        return self._finish.resumed if self._finish is not None else 0
 
     def start_text(self, kind: TextKind) -> None:
         """Begin a block of text or of thinking."""

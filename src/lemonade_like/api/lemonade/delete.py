@@ -6,7 +6,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from lemonade_like.api.body import read_json_object
-from lemonade_like.api.lemonade.pull import ModelName
+from lemonade_like.api.lemonade.naming import ModelName, in_model_name
 from lemonade_like.api.openapi import json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.validation import validated
@@ -23,7 +23,7 @@ async def delete(request: Request) -> Response:
     try:
         name, deleted = await services(request).manager.delete(name)
     except ModelNotFound as error:
-        raise ModelNotFound(error.message, param="model_name", code=error.code) from error
+        raise in_model_name(error) from error
     answer = {
         "status": "success",
         "message": f"Deleted model: {name}",

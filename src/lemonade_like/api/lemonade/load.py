@@ -7,10 +7,11 @@ from typing import Any, Final
 
 import orjson
 from fastapi import APIRouter, Request, Response
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from lemonade_like.api.body import read_json_object
 from lemonade_like.api.lemonade.health import model_object
+from lemonade_like.api.lemonade.naming import ModelName, in_model_name
 from lemonade_like.api.openapi import json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.validation import validated
@@ -25,16 +26,12 @@ router = APIRouter(tags=["models"])
 #: How long an unload waits for the turns that run.
 UNLOAD_SECONDS: Final = 60.0
 
-#: Lemonade's clients say the first, OpenAI's the second.
-NAME: Final = AliasChoices("model_name", "model")
 
-
-class LoadRequest(BaseModel):
+class LoadRequest(ModelName):
     """The body of ``POST /load``. What is left out is as the model's saved options and the settings say."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    model_name: str = Field(validation_alias=NAME, min_length=1, description="A name from `GET /models`.")
     ctx_size: int | None = Field(default=None, ge=0, le=2**31 - 1, description="Context of each request in tokens.")
     llamacpp_backend: Backend | None = Field(default=None, description="Engine to run it on.")
     llamacpp_args: str | None = Field(default=None, description="More arguments for llama-server, as one string.")
@@ -57,14 +54,15 @@ class LoadRequest(BaseModel):
         return LoadOptions(self.ctx_size, self.llamacpp_backend, self.llamacpp_args)
 
 
-class UnloadRequest(BaseModel):
+class UnloadRequest(ModelName):
     """The body of ``POST /unload``; none at all unloads all models."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    model_name: str | None = Field(
-        default=None, validation_alias=NAME, min_length=1, description="A loaded model; without it, all go."
-    )
+    @property
+    def named_or_all(self) -> str | None:
+        """The model's name, or ``None`` for all that are loaded."""
+        return self.model_name or self.model
 
 
 @router.post("/load", response_model=None, summary="Load a model", openapi_extra=json_body(LoadRequest))
@@ -74,14 +72,14 @@ async def load_model(request: Request) -> Response:
     A model that runs with other options than those is started anew when the requests in line for it are done.
     """
     body = validated(LoadRequest, await read_json_object(request))
-    rooms = services(request)
-    note(request.scope, model=body.model_name)
+    rooms, name = services(request), body.named
+    note(request.scope, model=name)
     try:
-        report = await rooms.pool.load(body.model_name, body.options, pinned=body.pinned)
+        report = await rooms.pool.load(name, body.options, pinned=body.pinned)
     except ModelNotFound as error:
-        raise _names_the_field(error) from error
+        raise in_model_name(error) from error
     if body.save_options:
-        saved = body.model_dump(exclude={"model_name", "save_options"}, exclude_none=True)
+        saved = body.model_dump(exclude={"model_name", "model", "save_options"}, exclude_none=True)
         await asyncio.to_thread(rooms.catalogue.save_options, report.model.name, ModelOptions(**saved))
     how = f"in {report.seconds:.1f} s" if report.seconds else "already"
     answer = {
@@ -110,28 +108,24 @@ async def unload_model(request: Request) -> Response:
     body = UnloadRequest()
     if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
         body = validated(UnloadRequest, await read_json_object(request))
-    pool = services(request).pool
-    note(request.scope, model=body.model_name or "all")
+    pool, name = services(request).pool, body.named_or_all
+    note(request.scope, model=name or "all")
     try:
-        unloaded = await asyncio.wait_for(pool.unload(body.model_name), UNLOAD_SECONDS)
+        unloaded = await asyncio.wait_for(pool.unload(name), UNLOAD_SECONDS)
     except asyncio.TimeoutError:
         raise ModelBusy(
-            f"Requests still run on {body.model_name or 'some models'} after {UNLOAD_SECONDS:.0f} s. It takes no new "
+            f"Requests still run on {name or 'some models'} after {UNLOAD_SECONDS:.0f} s. It takes no new "
             "ones and is unloaded as soon as those are done; GET /v1/health shows them."
         ) from None
     except ModelNotFound as error:
-        raise _names_the_field(error) from error
-    if body.model_name is not None and not unloaded:
+        raise in_model_name(error) from error
+    if name is not None and not unloaded:
         raise ModelNotLoaded(
-            f"{body.model_name} is not loaded, so there is nothing to unload. GET /v1/health lists what is.",
+            f"{name} is not loaded, so there is nothing to unload. GET /v1/health lists what is.",
             param="model_name",
         )
     message = f"Unloaded {', '.join(unloaded)}." if unloaded else "No model was loaded."
     return _json({"status": "success", "message": message, "unloaded": unloaded})
-
-
-def _names_the_field(error: ModelNotFound) -> ModelNotFound:
-    return ModelNotFound(error.message, param="model_name", code=error.code)
 
 
 def _json(answer: dict[str, Any]) -> Response:

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from lemonade_like.api.body import read_json_object
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.errors import error_object
 from lemonade_like.api.lemonade.entry import EntryFields, HubCheckpoint
+from lemonade_like.api.lemonade.naming import ModelName
 from lemonade_like.api.openapi import json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.sse import EventStream
 from lemonade_like.api.validation import validated
-from lemonade_like.errors import BadRequest, ServerError
+from lemonade_like.errors import ServerError
 from lemonade_like.models.names import read_checkpoint
 
 if TYPE_CHECKING:
@@ -29,31 +29,6 @@ if TYPE_CHECKING:
     from lemonade_like.models.registry import ModelEntry
 
 router = APIRouter(tags=["models"])
-
-
-class ModelName(BaseModel):
-    """A body that names a model: ``model_name`` as Lemonade has it, or ``model``."""
-
-    model_config = ConfigDict(strict=True)
-
-    model_name: str | None = Field(default=None, min_length=1, description="The model's name.")
-    model: str | None = Field(default=None, min_length=1, description="The same, as other APIs call it.")
-
-    @model_validator(mode="after")
-    def _one_name(self) -> ModelName:
-        if self.model_name and self.model and self.model_name != self.model:
-            raise PydanticCustomError("name", "names two models: model_name and model differ")
-        return self
-
-    @property
-    def named(self) -> str:
-        """The model's name. Raises ``BadRequest`` if there is none."""
-        name = self.model_name or self.model
-        if name is None:
-            raise BadRequest(
-                "'model_name' is required, but missing.", param="model_name", code="missing_required_parameter"
-            )
-        return name
 
 
 class PullRequest(ModelName, EntryFields):

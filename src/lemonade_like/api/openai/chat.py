@@ -13,7 +13,7 @@ from lemonade_like.api.openai.intake import read_chat
 from lemonade_like.api.openai.schema import ChatCompletionRequest
 from lemonade_like.api.openai.writer import AnswerFold, AnswerHeader, ChunkWriter
 from lemonade_like.api.openapi import json_body
-from lemonade_like.api.services import note, services
+from lemonade_like.api.services import note, note_answer, services
 from lemonade_like.api.sse import EventStream
 
 router = APIRouter(tags=["chat"])
@@ -43,7 +43,7 @@ async def create_chat_completion(request: Request) -> Response:
             include_harmony=include_harmony,
             function_call=function_call,
         )
-        return EventStream(batches, writer, on_end=lambda: _note_usage(request, writer))
+        return EventStream(batches, writer, on_end=lambda: note_answer(request.scope, writer))
 
     fold = AnswerFold(header, choices=body.choices, include_harmony=include_harmony, function_call=function_call)
 
@@ -53,18 +53,5 @@ async def create_chat_completion(request: Request) -> Response:
                 fold.add(batch)
 
     await while_connected(request.receive, gather())
-    _note_usage(request, fold)
+    note_answer(request.scope, fold)
     return Response(orjson.dumps(fold.answer()), media_type="application/json")
-
-
-def _note_usage(request: Request, answer: AnswerFold | ChunkWriter) -> None:
-    usage = answer.usage()
-    if usage.prompt_tokens:  # a turn that was cut short does not tell
-        note(
-            request.scope,
-            prompt=usage.prompt_tokens,
-            cached=usage.cached_tokens,
-            completion=usage.completion_tokens,
-        )
-    if resumed := answer.resumed():
-        note(request.scope, resumed=resumed)

@@ -20,7 +20,7 @@ from lemonade_like.api.openai.responses.turn import tools_left_out, turn_request
 from lemonade_like.api.openai.responses.words import own_words
 from lemonade_like.api.openai.responses.writer import EventWriter, ResponseFold
 from lemonade_like.api.openapi import json_body
-from lemonade_like.api.services import note, services
+from lemonade_like.api.services import note, note_answer, services
 from lemonade_like.api.sse import EventStream
 from lemonade_like.api.validation import validated
 from lemonade_like.errors import BadRequest
@@ -66,7 +66,7 @@ async def create_response(request: Request) -> Response:
     )
     if body.stream:
         writer = EventWriter(header)
-        return EventStream(batches, writer, on_end=lambda: _note_usage(request, writer))
+        return EventStream(batches, writer, on_end=lambda: note_answer(request.scope, writer))
 
     async def gather() -> None:
         async with aclosing(batches):
@@ -74,7 +74,7 @@ async def create_response(request: Request) -> Response:
                 pass
 
     await while_connected(request.receive, gather())
-    _note_usage(request, fold)
+    note_answer(request.scope, fold)
     return _json(fold.response())
 
 
@@ -197,14 +197,3 @@ def _json(content: dict[str, Any]) -> Response:
 def _note_tools_left_out(request: Request, body: CountInputTokensRequest) -> None:
     if left_out := tools_left_out(body):
         note(request.scope, tools_left_out=",".join(left_out))
-
-
-def _note_usage(request: Request, answer: ResponseFold | EventWriter) -> None:
-    usage = answer.usage()
-    if usage.prompt_tokens:  # a turn that was cut short does not tell
-        note(
-            request.scope,
-            prompt=usage.prompt_tokens,
-            cached=usage.cached_tokens,
-            completion=usage.completion_tokens,
-        )

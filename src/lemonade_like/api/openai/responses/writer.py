@@ -117,6 +117,10 @@ class EventWriter:
         """Return what has been used, once that is known."""
         return _used(self._output)
 
+    def resumed(self) -> int:
+        """Return how many times an engine was lost in the middle of it."""
+        return _resumed(self._output)
+
     def start(self, item: OutputItem) -> None:
         """Begin an item."""
         self._event("response.output_item.added", output_index=item.index, item=item.written())
@@ -195,9 +199,17 @@ class ResponseFold:
         """Return what has been used, once that is known."""
         return _used(self._output)
 
+    def resumed(self) -> int:
+        """Return how many times an engine was lost in the middle of it."""
+        return _resumed(self._output)
+
 
 def _used(output: Output) -> Usage:
     return output.finish.usage if output.finish is not None else Usage()
+
+
+def _resumed(output: Output) -> int:
+    return output.finish.resumed if output.finish is not None else 0
 
 
 def _error_code(error: ServerError) -> str:
