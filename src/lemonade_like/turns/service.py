@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from lemonade_like.errors import BadRequest
 from lemonade_like.pool.resident import EngineConnectionLost, EngineResponseError
+from lemonade_like.turns.completion import completion_turn
 from lemonade_like.turns.events import Event, Progress
 from lemonade_like.turns.failures import from_engine
 from lemonade_like.turns.harmony_turn import harmony_turn
@@ -16,16 +18,23 @@ from lemonade_like.turns.memory import ReasoningMemory
 from lemonade_like.turns.presets import with_preset
 from lemonade_like.turns.preview import RenderedPrompt, harmony_preview, jinja_preview
 from lemonade_like.turns.size import LONGEST_CONTEXT
+from lemonade_like.turns.survival import answered
+from lemonade_like.turns.tokens import harmony_text, harmony_tokens
 from lemonade_like.turns.visibility import ReasoningView, untagged
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 
     from lemonade_like.harmony.conversation import Effort
-    from lemonade_like.pool.lease import Lease
+    from lemonade_like.pool.lease import Lease, Waiting
     from lemonade_like.pool.pool import Pool
+    from lemonade_like.pool.resident import EngineClient
+    from lemonade_like.turns.completion import CompletionRequest
     from lemonade_like.turns.formats import HarmonyFormat
     from lemonade_like.turns.request import ReasoningFormat, TurnRequest
+    from lemonade_like.turns.tokens import TokenizeRequest
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -66,18 +75,65 @@ class Turns:
         view = ReasoningView(self._format(request))
         async with self._pool.ticket(request.model, request.client or request.owner) as ticket:
             async for waiting in ticket.waiting():
-                yield [Progress(waiting.stage, waiting.place if waiting.stage == "queued" else 0)]
+                yield [_progress(waiting)]
             lease = ticket.lease
+            async with _explaining(lease), aclosing(self._turn(request, lease)) as events:
+                async for batch in events:
+                    if shown := view.apply(batch):
+                        yield shown
+
+    async def complete(self, request: CompletionRequest) -> AsyncGenerator[list[Event], None]:
+        """Go on with a text as it stands; yields, raises and ends as ``run`` does."""
+        async with self._pool.ticket(request.model, request.client or request.owner) as ticket:
+            async for waiting in ticket.waiting():
+                yield [_progress(waiting)]
+            lease = ticket.lease
+            async with _explaining(lease), aclosing(completion_turn(request, lease)) as events:
+                async for batch in events:
+                    yield batch
+
+    async def tokenize(self, request: TokenizeRequest) -> list[Any]:
+        """Return the ids of a text, or objects of ``id`` and ``piece``: see ``TokenizeRequest``.
+
+        Only a model without Harmony is loaded for this; it needs no free slot.
+
+        Raises:
+            ModelNotFound, EngineFailure: as for a turn.
+        """
+        _, prompt_format = await self._pool.prompt_format(request.model)
+        if prompt_format is not None:
+            return await harmony_tokens(prompt_format.encoding, request)
+        return await self._ask(
+            request.model,
+            request.client,
+            lambda engine: engine.tokenize(
+                request.text,
+                add_special=request.add_special,
+                parse_special=request.parse_special is not False,
+                with_pieces=request.with_pieces,
+            ),
+        )
+
+    async def detokenize(self, model: str, ids: Sequence[int], client: str = "") -> str:
+        """Return the text of ids, control tokens spelled out; loads and raises as ``tokenize`` does.
+
+        Raises:
+            BadRequest: the model has no such token.
+        """
+        _, prompt_format = await self._pool.prompt_format(model)
+        if prompt_format is not None:
+            return await harmony_text(prompt_format.encoding, ids)
+
+        async def text(engine: EngineClient) -> str:
             try:
-                async with aclosing(self._turn(request, lease)) as events:
-                    async for batch in events:
-                        if shown := view.apply(batch):
-                            yield shown
+                return await engine.detokenize(ids)
             except EngineResponseError as error:
-                raise from_engine(error) from error
-            except EngineConnectionLost as error:
-                await lease.lost()
-                raise lease.explain(error) from error
+                # It says this with 500, and there is nothing else that it could refuse.
+                raise BadRequest(
+                    f"'tokens' has an id that {model} has not: {error.message}", param="tokens", code="invalid_value"
+                ) from error
+
+        return await self._ask(model, client, text)
 
     async def render(self, request: TurnRequest) -> RenderedPrompt:
         """Return the prompt that the turn would begin with. Nothing is generated.
@@ -101,15 +157,21 @@ class Turns:
                 default_effort=self._options.default_effort,
                 today=self._options.today(),
             )
-        async with self._pool.lease(request.model, request.client or request.owner) as lease:
-            while True:
-                try:
-                    return await jinja_preview(request, lease)
-                except EngineResponseError as error:
-                    raise from_engine(error) from error
-                except EngineConnectionLost as error:
-                    lost = error
-                await lease.recover(lost)
+        return await self._ask(
+            request.model, request.client or request.owner, lambda engine: jinja_preview(request, engine)
+        )
+
+    async def _ask(self, model: str, client: str, question: Callable[[EngineClient], Awaitable[_T]]) -> _T:
+        """Return what the model's engine answers to a question that takes no slot; the model is loaded if need be."""
+        try:
+            if (engine := self._pool.glance(model)) is not None:
+                # It may be busy for long, and about to be unloaded.
+                with suppress(EngineConnectionLost):
+                    return await question(engine)
+            async with self._pool.lease(model, client) as lease:
+                return await answered(lease, question)
+        except EngineResponseError as error:
+            raise from_engine(error) from error
 
     def _format(self, request: TurnRequest) -> ReasoningFormat:
         return request.reasoning_format or self._options.reasoning_format
@@ -134,3 +196,19 @@ class Turns:
             default_effort=self._options.default_effort,
             today=self._options.today(),
         )
+
+
+def _progress(waiting: Waiting) -> Progress:
+    return Progress(waiting.stage, waiting.place if waiting.stage == "queued" else 0)
+
+
+@asynccontextmanager
+async def _explaining(lease: Lease[HarmonyFormat]) -> AsyncIterator[None]:
+    """Say what an engine's error means to the client."""
+    try:
+        yield
+    except EngineResponseError as error:
+        raise from_engine(error) from error
+    except EngineConnectionLost as error:
+        await lease.lost()
+        raise lease.explain(error) from error
