@@ -51,6 +51,7 @@ class ScriptedTurns:
         self.waiting = asyncio.Event()
         self.closed = asyncio.Event()
         self.cancelled = 0
+        self.playing = 0
 
     def run(self, request: TurnRequest) -> AsyncGenerator[list[Event], None]:
         self.requests.append(request)
@@ -68,6 +69,7 @@ class ScriptedTurns:
         return f"{model}: {list(ids)}"
 
     async def _play(self) -> AsyncGenerator[list[Event], None]:
+        self.playing += 1
         try:
             for step in self.script:
                 if isinstance(step, BaseException):
@@ -81,6 +83,7 @@ class ScriptedTurns:
             self.cancelled += 1
             raise
         finally:
+            self.playing -= 1
             self.closed.set()
 
 
