@@ -9,6 +9,7 @@
     ├── ModelNotLoaded              404  model_not_loaded: there is nothing to unload
     ├── ModelBusy                   409  model_busy: turns still run on it
     ├── Unauthorized                401  invalid_api_key
+    ├── Forbidden                   403  forbidden: the server knows who asks, or from where, and does not let them
     ├── QueueFull                   429  queue_full: too many wait already
     ├── HarmonyUnavailable          500  harmony_unavailable: Harmony was asked for and cannot be had
     └── EngineFailure               500  the engine could not load the model, or died
@@ -84,6 +85,14 @@ class Unauthorized(ServerError):
     status = 401
     type = "invalid_request_error"
     default_code = "invalid_api_key"
+
+
+class Forbidden(ServerError):
+    """Who asks may not do this, or nobody may from there; the code says which."""
+
+    status = 403
+    type = "invalid_request_error"
+    default_code = "forbidden"
 
 
 class QueueFull(ServerError):
