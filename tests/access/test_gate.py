@@ -181,3 +181,12 @@ async def test_the_log_names_the_key_and_does_not_tell_it(caplog: pytest.LogCapt
     assert "key=alice" in named
     assert "key=" in nameless and "nameless" not in nameless
     assert "key=" not in wrong and "wrong" not in wrong
+
+
+async def test_a_mistake_of_ours_does_not_tell_the_key(caplog: pytest.LogCaptureFixture) -> None:
+    turns = ScriptedTurns([RuntimeError("nobody foresaw this")])
+    async with client_of(scripted_app(scripted_services(turns), api_key=KEY)) as client:
+        failed = await client.post("/v1/chat/completions", headers={"x-api-key": KEY.encode()}, json=CHAT)
+    assert failed.status_code == 500
+    assert "nobody foresaw this" in caplog.text
+    assert KEY not in caplog.text + failed.text

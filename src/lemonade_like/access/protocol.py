@@ -32,11 +32,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     head_seconds: ClassVar[float] = 30.0
     #: Between two reads of a body.
     body_seconds: ClassVar[float] = 60.0
+    #: After it was told why it is cut off, for a client to read that: what it sends meanwhile is thrown away. Closed at
+    #: once, with something of it unread, the connection would be reset, and the answer lost.
+    last_words_seconds: ClassVar[float] = 1.0
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self._in_head = False
         self._in_body = False
+        self._given_up = False
         #: Bytes of the head after the read that began it; ``None`` within that read.
         self._head_bytes: int | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -69,6 +73,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what was read, and see to it that the rest comes."""
+        if self._given_up:
+            return
         super().data_received(data)
         if self.transport.is_closing():
             self._stop_waiting()
@@ -109,12 +115,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _give_up(self, status: HTTPStatus, code: str, message: str) -> None:
         _logger.debug("a connection is closed: %s", message)
+        self._given_up = True
         self._stop_waiting()
-        # Into an answer that is under way nothing else can be written.
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            said = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
-            body = json.dumps({"error": said}).encode()
-            head = f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
-            head += f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-            self.transport.write(head.encode() + body)
-        self.transport.close()
+        if self.cycle is not None and not self.cycle.response_complete:
+            if self.cycle.response_started:  # and into an answer nothing else can be written
+                self.transport.close()
+                return
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        said = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+        body = json.dumps({"error": said}).encode()
+        head = f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
+        head += f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        self.transport.write(head.encode() + body)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._timer = self.loop.call_later(self.last_words_seconds, self.transport.close)
