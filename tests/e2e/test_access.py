@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -18,6 +20,7 @@ from tests.e2e.conftest import ONE_THREAD
 from tests.support.server_process import address, server_process
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
@@ -29,6 +32,7 @@ SECRETS: Final = {
     "file": "sk-in-a-file-77c3",
     "admin": "sk-given-as-an-option-19d4",
     "hub token": "hf_TokenOfTheHub5e5",
+    "mirror token": "ghp_TokenOfTheMirror4a4",
     "hub login": "password-of-the-hub-6b6",
     "mirror login": "password-of-the-mirror-0f7",
     "proxy login": "password-of-the-proxy-2c8",
@@ -50,12 +54,11 @@ def start(*options: str, **environ: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_on_a_network_a_server_without_a_key_does_not_start(host: str, tmp_path: Path) -> None:
-    refused = start("--host", host, LEMONADE_LIKE_CACHE_DIR=str(tmp_path), LEMONADE_LIKE_ADMIN_KEY="boss")
+def test_on_a_network_a_server_without_a_key_does_not_start(tmp_path: Path) -> None:
+    refused = start("--host", "0.0.0.0", LEMONADE_LIKE_CACHE_DIR=str(tmp_path), LEMONADE_LIKE_ADMIN_KEY="boss")
     assert (refused.returncode, refused.stdout) == (2, "")
     what, why, instead = refused.stderr.splitlines()
-    assert what.startswith("Error: There is no API key") and host in what
+    assert what.startswith("Error: There is no API key") and "0.0.0.0" in what
     assert "LEMONADE_LIKE_API_KEY" in why
     assert "--insecure" in instead
 
@@ -67,88 +70,130 @@ def test_a_file_of_keys_without_keys_does_not_start_an_open_server(tmp_path: Pat
     assert "There is no key" in refused.stderr
 
 
-def test_on_a_network_it_starts_if_somebody_insists_and_says_so(cache_dir: Path, tmp_path: Path) -> None:
+def test_on_a_network_it_starts_if_somebody_insists_and_says_so_and_can_be_told_to_stop(
+    cache_dir: Path, tmp_path: Path
+) -> None:
     log = tmp_path / "log"
     with (
         log.open("w") as stderr,
         server_process(cache_dir, "--host", "0.0.0.0", "--insecure", stderr=stderr.fileno()) as process,
     ):
-        assert httpx.get(f"{address(process)}/v1/models").status_code == 200
+        url = address(process)
+        assert httpx.get(f"{url}/v1/models").status_code == 200
+        assert httpx.post(f"{url}/v1/shutdown").json()["status"] == "success"
+        assert process.wait(timeout=30) == 0
     assert "there is no API key" in log.read_text()
+    assert "Traceback" not in log.read_text()
 
 
-@pytest.fixture
-def secrets_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file of keys; the other secrets are in the environment."""
-    keys = tmp_path / "keys"
+@dataclass(frozen=True)
+class Guarded:
+    """A running server with keys from everywhere, and all that it has told so far."""
+
+    client: httpx.Client
+    log: Path
+    engine_logs: Path
+    told: list[str] = field(default_factory=list)
+
+    def ask(self, method: str, path: str, key: str, **more: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {key}", **more.pop("headers", {})}
+        answer = self.client.request(method, path, headers=headers, **more)
+        self.told.append(f"{answer.headers} {answer.text}")
+        return answer
+
+    def leaks(self) -> dict[str, list[str]]:
+        """The lines that tell a secret, by which it is."""
+        texts = [*self.told, self.log.read_text(), *(file.read_text("utf-8", "replace") for file in self.engines())]
+        lines = [line for text in texts for line in text.splitlines()]
+        found = {name: [line for line in lines if secret in line] for name, secret in SECRETS.items()}
+        return {name: lines for name, lines in found.items() if lines}
+
+    def engines(self) -> list[Path]:
+        return list(self.engine_logs.iterdir())
+
+
+@pytest.fixture(scope="module")
+def guarded(cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    folder = tmp_path_factory.mktemp("guarded")
+    keys, log, broken = folder / "keys", folder / "log", folder / "broken.gguf"
     keys.touch(mode=0o600)
     keys.write_text(f"# ours\nalice {SECRETS['file']}\n")
-    for name, value in {
+    broken.write_bytes(b"no model" * 100)
+    environ = {
         "LEMONADE_LIKE_API_KEY": f"{SECRETS['environment']}, {SECRETS['environment, too']}",
+        "LEMONADE_LIKE_LOG_DIR": str(folder / "logs"),
         "LEMONADE_LIKE_RELEASES_URL": f"http://me:{SECRETS['mirror login']}@{NOWHERE}/mirror",
         "HF_TOKEN": SECRETS["hub token"],
+        "GITHUB_TOKEN": SECRETS["mirror token"],
         "HF_ENDPOINT": f"http://me:{SECRETS['hub login']}@{NOWHERE}",
         "HTTPS_PROXY": f"http://me:{SECRETS['proxy login']}@{NOWHERE}",
         "NO_PROXY": "127.0.0.1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    return keys
+    }
+    options = (
+        *("--log-level", "debug", "--model", "tiny-gpt-oss", "--model", str(broken), *ONE_THREAD),
+        *("--api-key-file", str(keys), "--admin-key", SECRETS["admin"]),
+    )
+    with contextlib.ExitStack() as opened:
+        stderr = opened.enter_context(log.open("w"))
+        # Of this server's environment only, and of no other's that is started meanwhile.
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environ.items():
+                patch.setenv(name, value)
+            process = opened.enter_context(server_process(cache_dir, *options, stderr=stderr.fileno()))
+        client = opened.enter_context(httpx.Client(base_url=address(process), timeout=60))
+        yield Guarded(client, log, folder / "logs")
 
 
-def test_no_secret_is_in_a_log_or_an_answer(
-    cache_dir: Path, tmp_path: Path, secrets_everywhere: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    broken = tmp_path / "broken.gguf"
-    broken.write_bytes(b"no model" * 100)
-    log = tmp_path / "log"
-    told: list[str] = []
-    options = ("--log-level", "debug", "--model", "tiny-gpt-oss", "--model", str(broken), *ONE_THREAD)
-    monkeypatch.setenv("LEMONADE_LIKE_LOG_DIR", str(tmp_path / "logs"))
-    with (
-        log.open("w") as stderr,
-        server_process(
-            cache_dir,
-            *options,
-            *("--api-key-file", str(secrets_everywhere), "--admin-key", SECRETS["admin"]),
-            stderr=stderr.fileno(),
-        ) as process,
-        httpx.Client(base_url=address(process), timeout=60) as client,
-    ):
+def test_no_secret_is_in_a_log_or_an_answer(guarded: Guarded) -> None:
+    def ask(method: str, path: str, key: str, **more: Any) -> int:
+        return guarded.ask(method, path, key, **more).status_code
 
-        def ask(method: str, path: str, key: str, **more: Any) -> int:
-            headers = {"Authorization": f"Bearer {key}", **more.pop("headers", {})}
-            answer = client.request(method, path, headers=headers, **more)
-            told.append(f"{answer.headers} {answer.text}")
-            return answer.status_code
+    admin, wrong = SECRETS["admin"], SECRETS["wrong"]
+    chat = {"messages": HELLO, "max_tokens": 2}
+    for name in ("environment", "environment, too", "file"):
+        assert ask("POST", "/v1/chat/completions", SECRETS[name], json={"model": "tiny-gpt-oss", **chat}) == 200
+        assert ask("POST", "/v1/load", SECRETS[name], json={"model_name": "tiny-gpt-oss"}) == 403
+    for path in ("/v1/models", f"/v1/models?api_key={wrong}&key={admin}"):
+        assert ask("GET", path, wrong) == 401
+    assert ask("GET", "/nowhere", wrong, headers={"x-api-key": admin}) == 404
+    for path in ("/v1/health", "/v1/system-info", "/v1/stats", "/v1/models?show_all=true"):
+        assert ask("GET", path, admin) == 200
+    # What fails, and might say why in too many words.
+    assert ask("POST", "/v1/chat/completions", admin, content=b"{") == 400
+    assert ask("POST", "/v1/chat/completions", admin, json={"model": "broken", **chat}) == 500
+    assert ask("POST", "/v1/pull", admin, json={"model_name": "org/repo:Q4_0"}) == 502
+    assert ask("GET", "/v1/pull/variants?checkpoint=org/repo", admin) == 502
+    assert ask("POST", "/v1/install", admin, json={"backend": "cpu"}) >= 400
+    assert ask("GET", "/v1/models", admin, headers={"Host": "evil.example"}) == 403
 
-        chat = {"messages": HELLO, "max_tokens": 2}
-        for name in ("environment", "environment, too", "file"):
-            assert ask("POST", "/v1/chat/completions", SECRETS[name], json={"model": "tiny-gpt-oss", **chat}) == 200
-            assert ask("POST", "/v1/load", SECRETS[name], json={"model_name": "tiny-gpt-oss"}) == 403
-        for path in ("/v1/models", f"/v1/models?api_key={SECRETS['wrong']}&key={SECRETS['admin']}"):
-            assert ask("GET", path, SECRETS["wrong"]) == 401
-        assert ask("GET", "/nowhere", SECRETS["wrong"], headers={"x-api-key": SECRETS["admin"]}) == 404
-        admin = SECRETS["admin"]
-        assert ask("GET", "/v1/health", admin) == 200
-        assert ask("GET", "/v1/system-info", admin) == 200
-        assert ask("GET", "/v1/stats", admin) == 200
-        # What fails, and might say why in too many words.
-        assert ask("POST", "/v1/chat/completions", admin, content=b"{") == 400
-        assert ask("POST", "/v1/chat/completions", admin, json={"model": "broken", **chat}) == 500
-        assert ask("POST", "/v1/pull", admin, json={"model_name": "org/repo:Q4_0"}) == 502
-        assert ask("GET", "/v1/pull/variants?checkpoint=org/repo", admin) == 502
-        assert ask("POST", "/v1/install", admin, json={"backend": "cpu"}) >= 400
-        assert ask("GET", "/v1/models", admin, headers={"Host": "evil.example"}) == 403
-        assert ask("POST", "/v1/shutdown", admin) == 200
-        assert process.wait(timeout=30) == 0
-        assert process.stdout is not None
-        told.append(process.stdout.read())
+    assert "key=alice" in guarded.log.read_text()
+    assert guarded.engines()
+    assert guarded.leaks() == {}
 
-    told.append(log.read_text())
-    told += [file.read_text(errors="replace") for file in (tmp_path / "logs").iterdir()]
-    assert "key=alice" in log.read_text()
-    found = {name for name, secret in SECRETS.items() for text in told if secret in text}
-    assert found == set(), [text for text in told if any(secret in text for secret in SECRETS.values())]
+
+def test_what_one_key_has_kept_is_not_there_for_another(guarded: Guarded) -> None:
+    mine, yours = SECRETS["environment"], SECRETS["file"]
+    kept = guarded.ask("POST", "/v1/responses", mine, json={"model": "tiny-gpt-oss", "input": "Hello"}).json()["id"]
+    assert guarded.ask("GET", f"/v1/responses/{kept}", mine).status_code == 200
+    # An admin has no part in it either: it shows a prompt, but it is somebody's own.
+    for other in (yours, SECRETS["admin"]):
+        assert guarded.ask("GET", f"/v1/responses/{kept}", other).status_code == 404
+        assert guarded.ask("DELETE", f"/v1/responses/{kept}", other).status_code == 404
+        body = {"model": "tiny-gpt-oss", "input": "Again", "previous_response_id": kept}
+        refused = guarded.ask("POST", "/v1/responses", other, json=body)
+        assert refused.json()["error"]["code"] == "previous_response_not_found"
+
+
+def test_that_somebody_has_sent_the_same_before_shows_as_the_docs_say(guarded: Guarded) -> None:
+    body = {"model": "tiny-gpt-oss", "messages": [{"role": "user", "content": "My diary. " * 20}], "max_tokens": 1}
+
+    def cached(key: str) -> int:
+        usage = guarded.ask("POST", "/v1/chat/completions", SECRETS[key], json=body).json()["usage"]
+        found: int = usage["prompt_tokens_details"]["cached_tokens"]
+        return found
+
+    before, after = cached("environment"), cached("file")
+    assert after > before
 
 
 def raw(server: str, *pieces: bytes) -> bytes:

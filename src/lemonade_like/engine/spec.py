@@ -78,7 +78,7 @@ _SET: Final = {
     "LLAMA_ARG_LOG_COLORS": "off",
     "LLAMA_LOG_COLORS": "off",
 }
-_SCRUBBED: Final = frozenset({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH"})
+_SCRUBBED: Final = frozenset({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "GITHUB_TOKEN"})
 
 
 class BadEngineArguments(BadRequest, ValueError):
