@@ -41,10 +41,11 @@ def test_any_of_several_keys_opens_and_the_strongest_that_is_offered_counts() ->
     assert ring.caller([b"a", b"boss"]) == ring.caller([b"boss", b"a"]) == ring.caller([b"boss"])
 
 
-def test_a_key_that_is_both_is_an_admins() -> None:
+def test_a_key_that_is_both_is_an_admins_and_lets_nobody_in_without_it() -> None:
     ring = keyring("same", "same")
     assert ring.caller([b"same"]).level is Level.ADMIN
-    assert not ring.has_users
+    assert ring.caller([]).level is Level.OPEN
+    assert ring.has_users and ring.has_admins
 
 
 @given(texts, texts)

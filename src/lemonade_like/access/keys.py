@@ -36,14 +36,12 @@ class Keyring:
     """All keys. Without API keys everybody is a user, and without any key an admin."""
 
     def __init__(self, users: Iterable[NamedKey] = (), admins: Iterable[NamedKey] = ()) -> None:
+        of_users = {key.key: (key, Level.USER) for key in users}
+        of_admins = {key.key: (key, Level.ADMIN) for key in admins}
+        self.has_users, self.has_admins = bool(of_users), bool(of_admins)
         # A key that is both is an admin's.
-        named = {
-            **{key.key: (key, Level.USER) for key in users},
-            **{key.key: (key, Level.ADMIN) for key in admins},
-        }
-        self._known = tuple((_digest(key.key.encode()), _caller(key, level)) for key, level in named.values())
-        self.has_users = any(caller.level is Level.USER for _, caller in self._known)
-        self.has_admins = any(caller.level is Level.ADMIN for _, caller in self._known)
+        named = {**of_users, **of_admins}.values()
+        self._known = tuple((_digest(key.key.encode()), _caller(key, level)) for key, level in named)
         self._stranger = Caller(Level.OPEN if self.has_users else Level.USER if self.has_admins else Level.ADMIN)
 
     @classmethod
