@@ -142,6 +142,14 @@ async def test_a_user_who_mistypes_is_told_so_and_not_that_admins_may() -> None:
         assert (await client.post("/load")).status_code == 404
 
 
+async def test_an_endpoint_that_nobody_has_decided_about_is_for_admins() -> None:
+    app = scripted_app(api_key=KEY, admin_key="boss")
+    app.add_api_route("/v1/brand-new", lambda: "in")
+    async with client_of(app) as client:
+        answers = [await client.get("/v1/brand-new", headers={"x-api-key": key.encode()}) for key in ("", KEY, "boss")]
+    assert [answer.status_code for answer in answers] == [401, 403, 200]
+
+
 async def test_an_answer_to_messages_is_refused_in_its_own_form() -> None:
     async with client_of(scripted_app(api_key=KEY)) as client:
         refused = await client.post("/v1/messages", json={}, headers={"Origin": "http://evil.example"})
