@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from contextlib import aclosing
@@ -145,6 +146,15 @@ async def test_the_memory_of_reasoning_is_as_large_as_it_is_set(
             shown = (await client.post("/v1/chat/completions/render", json={**body, "messages": grown})).json()
 
     assert ("<|channel|>analysis<|message|>Hm.<|end|>" in shown["prompt"]) == (megabytes > 0)
+
+
+async def test_to_be_told_to_stop_twice_is_no_second_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    signals: list[int] = []
+    monkeypatch.setattr("lemonade_like.app.signal.raise_signal", signals.append)
+    async with client_of(create_app(_settings(tmp_path))) as client:
+        for _ in range(2):
+            assert (await client.post("/v1/shutdown")).status_code == 200
+    assert signals == [signal.SIGTERM]
 
 
 def test_the_app_can_be_imported_without_engine_and_harmony() -> None:

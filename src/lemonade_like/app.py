@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -12,9 +13,16 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Match
 
-from lemonade_like.access.keys import ApiKeys, KeyGate
+from lemonade_like.access.addresses import Hosts
+from lemonade_like.access.door import FrontDoor
+from lemonade_like.access.gate import KeyGate
+from lemonade_like.access.keys import Keyring
+from lemonade_like.access.origins import Origins
 from lemonade_like.api.errors import UnexpectedErrors, error_response, install_error_handlers
+from lemonade_like.api.limits import BodyLimits
 from lemonade_like.api.openapi import install_body_definitions
 from lemonade_like.api.routes import endpoint_paths, install_routes
 from lemonade_like.api.services import Services
@@ -36,6 +44,8 @@ from lemonade_like.turns.formats import HarmonyFormats
 from lemonade_like.turns.service import TurnOptions, Turns
 
 if TYPE_CHECKING:
+    from starlette.types import Scope
+
     from lemonade_like.engine.find import FoundEngine
     from lemonade_like.settings import Settings
 
@@ -89,6 +99,8 @@ async def open_services(
             ),
             statistics=statistics,
             responses=responses,
+            stop=cache(partial(signal.raise_signal, signal.SIGTERM)),
+            limits=BodyLimits(settings.max_body_mb << 20, settings.max_messages),
             version=version("lemonade-like"),
             started_at=time.time(),
         )
@@ -121,8 +133,14 @@ def _store_limits(settings: Settings) -> StoreLimits:
     )
 
 
-def create_app(settings: Settings, open_services: OpenServices = open_services) -> FastAPI:
-    """Return the application. Nothing is opened before it starts, and no engine before the first request for it."""
+def create_app(settings: Settings, open_services: OpenServices = open_services, keys: Keyring | None = None) -> FastAPI:
+    """Return the application. Nothing is opened before it starts, and no engine before the first request for it.
+
+    ``keys`` are those that the settings ask for, where the caller has looked them up already.
+
+    Raises:
+        SettingsError: a file of keys cannot be read, or has no key in it.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -139,9 +157,33 @@ def create_app(settings: Settings, open_services: OpenServices = open_services) 
     install_error_handlers(app, endpoint_paths())
     install_body_definitions(app)
     install_routes(app)
-    # The last one added is the outermost.
-    key = settings.api_key.get_secret_value() if settings.api_key else ""
-    app.add_middleware(KeyGate, keys=ApiKeys([key]), refuse=error_response)
-    app.add_middleware(UnexpectedErrors)
+    _guard(app, settings, keys or Keyring.from_settings(settings))
     app.add_middleware(RequestLog)
     return app
+
+
+def _guard(app: FastAPI, settings: Settings, keys: Keyring) -> None:
+    """Have every request checked. The last one added is the outermost, and sees it first."""
+
+    def leads_somewhere(scope: Scope) -> bool:
+        return any(route.matches(dict(scope))[0] is Match.FULL for route in app.routes)
+
+    app.add_middleware(KeyGate, keys=keys, refuse=error_response, leads_somewhere=leads_somewhere)
+    app.add_middleware(UnexpectedErrors)
+    if settings.cors_origins:
+        # Outside of the keys: a browser asks whether it may send one without it, and is to read why it was refused.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=("*",),
+            allow_private_network=True,
+            expose_headers=("x-request-id", "request-id", "retry-after"),
+        )
+    app.add_middleware(
+        FrontDoor,
+        hosts=Hosts.from_settings(settings),
+        origins=Origins(settings.cors_origins),
+        only_for_itself=not (keys.has_users or settings.insecure),
+        refuse=error_response,
+    )

@@ -51,6 +51,7 @@ def test_what_steers_or_leaks_stays_out_of_the_engines_environment() -> None:
         "LLAMA_API_KEY": "other",
         "AIP_HTTP_PORT": "8080",
         "HF_TOKEN": "secret",
+        "GITHUB_TOKEN": "secret",
         "LEMONADE_LIKE_API_KEY": "secret",
     }
     assert child_environment(environ, "key") == {

@@ -91,6 +91,19 @@ def test_a_traceback_follows_its_message() -> None:
     assert logged("info", speak).splitlines()[-1] == "ValueError: why"
 
 
+def test_a_login_in_a_url_is_left_out_of_messages_and_tracebacks() -> None:
+    def speak() -> None:
+        try:
+            raise ValueError("http://me:secret@mirror failed")
+        except ValueError:
+            logging.getLogger("some.library").exception("asking %s", "https://secret@hub/x")
+
+    text = logged("info", speak)
+    assert "asking https://hub/x" in text
+    assert text.splitlines()[-1] == "ValueError: http://mirror failed"
+    assert "secret" not in text
+
+
 def test_an_answer_that_a_shutdown_cut_off_leaves_no_traceback() -> None:
     def speak() -> None:
         try:

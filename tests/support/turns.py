@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -179,6 +179,7 @@ def scripted_services(
     system: SystemReporter | None = None,
     engines: EngineInstaller | None = None,
     responses: ResponseStore | None = None,
+    stop: Callable[[], None] = lambda: None,
 ) -> Services:
     catalogue = FakeCatalogue(*MODELS)
     # No hub is there.
@@ -192,6 +193,7 @@ def scripted_services(
         manager=ModelManager(catalogue, Pulls(place), place, in_use=lambda _: False),
         statistics=Statistics(),
         responses=responses or ResponseStore(None),
+        stop=stop,
         version="1.2.3",
         started_at=1_700_000_000.5,
     )
@@ -206,10 +208,12 @@ def scripted_app(services: Services | None = None, **settings: object) -> FastAP
 
 
 @asynccontextmanager
-async def client_of(app: FastAPI, base_url: str = "http://server") -> AsyncIterator[httpx.AsyncClient]:
+async def client_of(
+    app: FastAPI, base_url: str = "http://server", headers: Mapping[str, bytes] | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client that calls the app without a network. It gets an answer only when it is whole."""
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base_url) as client,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base_url, headers=headers) as client,
     ):
         yield client

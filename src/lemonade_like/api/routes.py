@@ -8,7 +8,18 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import APIRoute
 
 from lemonade_like.api.anthropic import messages
-from lemonade_like.api.lemonade import backends, delete, health, load, pull, register, stats, system_info, variants
+from lemonade_like.api.lemonade import (
+    backends,
+    delete,
+    health,
+    load,
+    pull,
+    register,
+    shutdown,
+    stats,
+    system_info,
+    variants,
+)
 from lemonade_like.api.llamacpp import engine, tokens
 from lemonade_like.api.openai import chat, models, render
 from lemonade_like.api.openai.completions import endpoints as completions
@@ -38,6 +49,7 @@ _FAMILIES: Final = (
     load.router,
     register.router,
     stats.router,
+    shutdown.router,
 )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lemonade_like.api.limits import BodyLimits
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from fastapi import Request
     from starlette.types import Scope
@@ -133,7 +135,7 @@ class TurnStatistics(Protocol):
 
 @dataclass
 class Services:
-    """The rooms that the endpoints reach."""
+    """The rooms that the endpoints reach. ``stop`` has the server end in order; it may be called more than once."""
 
     turns: TurnRunner
     pool: ModelPool
@@ -143,8 +145,10 @@ class Services:
     manager: ModelManager
     statistics: TurnStatistics
     responses: ResponseStore
+    stop: Callable[[], None]
     version: str
     started_at: float
+    limits: BodyLimits = field(default_factory=BodyLimits)
 
 
 def services(request: Request) -> Services:

@@ -83,7 +83,13 @@ def serve(
     reasoning_format: Annotated[str | None, _option("reasoning_format", "FORMAT")] = None,
     harmony: Annotated[str | None, _option("harmony", "MODE")] = None,
     no_harmony: Annotated[bool, typer.Option("--no-harmony", help="The same as --harmony never.")] = False,
-    api_key: Annotated[str | None, _option("api_key", "KEY")] = None,
+    api_key: Annotated[list[str] | None, _option("api_key", "KEY")] = None,
+    api_key_file: Annotated[str | None, _option("api_key_file", "FILE")] = None,
+    admin_key: Annotated[list[str] | None, _option("admin_key", "KEY")] = None,
+    admin_key_file: Annotated[str | None, _option("admin_key_file", "FILE")] = None,
+    insecure: Annotated[bool, _option("insecure", "")] = False,
+    allowed_host: Annotated[list[str] | None, _option("allowed_hosts", "NAME")] = None,
+    cors_origin: Annotated[list[str] | None, _option("cors_origins", "ORIGIN")] = None,
     config: ConfigFile = None,
     log_level: Annotated[str | None, _option("log_level", "LEVEL")] = None,
 ) -> None:
@@ -105,7 +111,13 @@ def serve(
         "reasoning_format": reasoning_format,
         "harmony": harmony,
         "no_harmony": no_harmony or None,
-        "api_key": api_key,
+        "api_key": api_key or None,
+        "api_key_file": api_key_file,
+        "admin_key": admin_key or None,
+        "admin_key_file": admin_key_file,
+        "insecure": insecure or None,
+        "allowed_hosts": allowed_host or None,
+        "cors_origins": cors_origin or None,
         "config": config,
         "log_level": log_level,
     }
@@ -333,6 +345,14 @@ def unload(
     from lemonade_like.cli.running import unload_model  # noqa: PLC0415 - the other commands are faster without
 
     unload_model(load_settings({"host": host, "port": port, "config": config}), name)
+
+
+@app.command()
+def stop(host: ServerHost = None, port: ServerPort = None, config: ConfigFile = None) -> None:
+    """Have a running server finish what runs, and stop."""
+    from lemonade_like.cli.running import stop_server  # noqa: PLC0415 - the other commands are faster without
+
+    stop_server(load_settings({"host": host, "port": port, "config": config}))
 
 
 @app.command()

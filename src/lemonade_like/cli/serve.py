@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 import typer
 import uvicorn
 
+from lemonade_like.access.addresses import require_protection
+from lemonade_like.access.keys import Keyring
+from lemonade_like.access.protocol import BoundedHttpProtocol
 from lemonade_like.app import create_app, open_services
 from lemonade_like.cli.listening import listen, port_of, url_of
 from lemonade_like.engine.find import find_engine
@@ -39,11 +42,13 @@ def run_server(settings: Settings) -> None:
     """Serves until SIGTERM or Ctrl-C. Raises :class:`~lemonade_like.errors.ServerError` if it cannot start."""
     setup_logging(settings.log_level)
     check_arguments(settings)
+    keys = Keyring.from_settings(settings)
+    require_protection(settings, protected=keys.has_users)
     _exit_cleanly_on_signals()
     engine = find_engine(settings.llama_server, settings.backend, installed_dir=settings.backends_dir)
     registry = Registry.from_settings(settings)
     # What the banner names is what is used.
-    app = create_app(settings, partial(open_services, registry=registry, engine=engine))
+    app = create_app(settings, partial(open_services, registry=registry, engine=engine), keys)
     with listen(settings.host, settings.port) as sockets:
         config = uvicorn.Config(
             app,
@@ -51,6 +56,9 @@ def run_server(settings: Settings) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            http=BoundedHttpProtocol,
+            # Whoever sends X-Forwarded-For is believed by nobody here.
+            proxy_headers=False,
             # No route speaks WebSocket, and its library costs memory.
             ws="none",
             timeout_graceful_shutdown=_LAST_WORDS_SECONDS,
@@ -68,7 +76,7 @@ def run_server(settings: Settings) -> None:
 def banner(settings: Settings, port: int, names: Sequence[str], engine: FoundEngine) -> str:
     """What is printed when the server is ready: where it is, what it serves and on what, and a line to try."""
     url = url_of(settings.host, port)
-    key = " -H 'Authorization: Bearer YOUR_KEY'" if settings.api_key else ""
+    key = " -H 'Authorization: Bearer YOUR_KEY'" if settings.api_key or settings.api_key_file else ""
     body = f'{{"model":"{names[0]}","messages":[{{"role":"user","content":"What is 2+2?"}}]}}'
     return "\n".join(
         [

@@ -79,7 +79,7 @@ _SET: Final = {
     "LLAMA_LOG_COLORS": "off",
     "LLAMA_ARG_ENDPOINT_SLOTS": "1",
 }
-_SCRUBBED: Final = frozenset({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH"})
+_SCRUBBED: Final = frozenset({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "GITHUB_TOKEN"})
 
 
 class BadEngineArguments(BadRequest, ValueError):

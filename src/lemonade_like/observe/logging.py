@@ -1,7 +1,8 @@
 """Logs for people: one line a message, on standard error, coloured on a terminal only.
 
 A line has the time, the level, the part of the server that speaks, the request's id where there is one, and the
-message. Keys and prompts are never handed to a logger.
+message. Keys and prompts are never handed to a logger; a URL with a login in it
+may be, by a library, and loses that.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 from rich.console import Console
 from rich.style import Style
 
+from lemonade_like.errors import without_logins
 from lemonade_like.observe.context import request_id_var
 
 if TYPE_CHECKING:
@@ -37,13 +39,13 @@ class LineFormatter(logging.Formatter):
         self._console = console
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line; a traceback follows on lines of its own."""
+        """The line; a traceback follows on lines of its own. Logins are taken out of URLs."""
         level = f"{record.levelname:<7}"
         record.level = self._console_text(level, _STYLES.get(record.levelno, Style.null()))
         record.where = record.name.removeprefix("lemonade_like.")
         request_id = request_id_var.get()
         record.request = f"[{request_id}] " if request_id else ""
-        return super().format(record)
+        return without_logins(super().format(record))
 
     def _console_text(self, text: str, style: Style) -> str:
         # Rich knows what NO_COLOR, TERM and the Windows console allow.

@@ -41,6 +41,7 @@ __all__ = [
     "allowed_values",
     "flag",
     "is_file_only",
+    "is_secret",
     "user_folder",
 ]
 
@@ -64,9 +65,13 @@ class Settings(Folders, Observing, Answers, Engines, Access, Serving, BaseSettin
         return (init_settings,)
 
 
+#: A list is given one by one on the command line.
+_SINGULARS = {"models": "model", "allowed_hosts": "allowed-host", "cors_origins": "cors-origin"}
+
+
 def flag(name: str) -> str:
     """The command line's option for a field."""
-    return "--model" if name == "models" else "--" + name.replace("_", "-")
+    return "--" + _SINGULARS.get(name, name).replace("_", "-")
 
 
 def allowed_values(name: str) -> str:
@@ -79,5 +84,14 @@ def allowed_values(name: str) -> str:
 
 def is_file_only(name: str) -> bool:
     """Whether the field is left off the command line (it is in the environment and the file all the same)."""
+    return _says(name, "file_only")
+
+
+def is_secret(name: str) -> bool:
+    """Whether the field's value must not be shown."""
+    return _says(name, "secret")
+
+
+def _says(name: str, what: str) -> bool:
     extra = Settings.model_fields[name].json_schema_extra
-    return isinstance(extra, dict) and bool(extra.get("file_only"))
+    return isinstance(extra, dict) and bool(extra.get(what))

@@ -20,9 +20,12 @@ class SettingsError(ServerError):
     """An option has a value that it cannot have, or there is no such option; three lines at most."""
 
 
-def allowed(text: str, *, file_only: bool = False) -> dict[str, Any]:
-    """Return what a field says of its values in words; ``file_only`` leaves it off the command line."""
-    return {"allowed": text, "file_only": file_only}
+def allowed(text: str, *, file_only: bool = False, secret: bool = False) -> dict[str, Any]:
+    """Return what a field says of its values in words.
+
+    ``file_only`` leaves it off the command line, ``secret`` keeps its values out of error messages.
+    """
+    return {"allowed": text, "file_only": file_only, "secret": secret}
 
 
 def known_backends(by_backend: dict[str, str]) -> dict[str, str]:
