@@ -20,6 +20,7 @@ from lemonade_like.models.hub import HubPlace
 from lemonade_like.models.management import ModelManager
 from lemonade_like.models.model import Model, ModelEntry, ModelOptions
 from lemonade_like.models.pulling import Pulls
+from lemonade_like.observe.observation import Observation
 from lemonade_like.observe.stats import Statistics
 from lemonade_like.pool.loader import LoadOptions
 from lemonade_like.pool.pool import LoadReport
@@ -172,7 +173,7 @@ def scripted_services(
 
 def scripted_app(services: Services | None = None, **settings: object) -> FastAPI:
     @asynccontextmanager
-    async def open_services(_: Settings) -> AsyncIterator[Services]:
+    async def open_services(_: Settings, __: Observation) -> AsyncIterator[Services]:
         yield services or scripted_services()
 
     return create_app(Settings(**settings), open_services)

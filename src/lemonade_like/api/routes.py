@@ -8,7 +8,19 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import APIRoute
 
 from lemonade_like.api.anthropic import messages
-from lemonade_like.api.lemonade import backends, delete, health, load, pull, register, stats, system_info, variants
+from lemonade_like.api.lemonade import (
+    backends,
+    delete,
+    health,
+    load,
+    logs,
+    metrics,
+    pull,
+    register,
+    stats,
+    system_info,
+    variants,
+)
 from lemonade_like.api.openai import chat, models, render
 from lemonade_like.api.openai.responses import endpoints as responses
 from lemonade_like.api.services import services
@@ -33,7 +45,11 @@ _FAMILIES: Final = (
     load.router,
     register.router,
     stats.router,
+    metrics.router,
+    logs.router,
 )
+#: Of these there is one at the root, too, where whoever watches servers looks for it.
+_AT_THE_ROOT: Final = (health.router, metrics.router)
 
 
 def endpoint_paths() -> list[str]:
@@ -41,7 +57,7 @@ def endpoint_paths() -> list[str]:
     families = [(prefix, family) for prefix in API_PREFIXES for family in _FAMILIES]
     return [
         f"{prefix}{route.path}"
-        for prefix, family in [*families, ("", health.router)]
+        for prefix, family in [*families, *(("", family) for family in _AT_THE_ROOT)]
         for route in family.routes
         if isinstance(route, APIRoute)
     ]
@@ -54,7 +70,8 @@ def install_routes(app: FastAPI) -> None:
         for family in _FAMILIES:
             # One copy is enough in the description.
             app.include_router(family, prefix=prefix, include_in_schema=prefix == API_PREFIXES[0])
-    app.include_router(health.router, include_in_schema=False)
+    for family in _AT_THE_ROOT:
+        app.include_router(family, include_in_schema=False)
     app.include_router(_root, include_in_schema=False)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
 
     from fastapi import Request
     from starlette.types import Scope
@@ -116,6 +116,44 @@ class TurnStatistics(Protocol):
         """Return the last turn and the totals, as JSON values."""
 
 
+class LogBatch(Protocol):
+    """Lines of the log, oldest first; ``dropped`` came before them, but not to this reader."""
+
+    @property
+    def entries(self) -> Sequence[dict[str, Any]]:
+        """Each line as an object."""
+
+    @property
+    def dropped(self) -> int:
+        """How many are missing."""
+
+
+class LogReader(Protocol):
+    """Knows what is logged."""
+
+    def read(self, tail: int, level: int) -> AsyncGenerator[LogBatch, None]:
+        """Yield the last lines, be there none, and then those that follow."""
+
+
+class MetricsPage(Protocol):
+    """Knows what has been counted."""
+
+    def page(self, models: Sequence[ModelStatus], *, draining: bool, accept: str) -> tuple[bytes, str]:
+        """Return all metrics, and their content type."""
+
+
+class Observed(Protocol):
+    """What watches the app."""
+
+    @property
+    def metrics(self) -> MetricsPage:
+        """What has been counted."""
+
+    @property
+    def logs(self) -> LogReader:
+        """What is logged."""
+
+
 @dataclass
 class Services:
     """The rooms that the endpoints reach."""
@@ -135,6 +173,12 @@ class Services:
 def services(request: Request) -> Services:
     """Return the services of the app that got this request."""
     found: Services = request.app.state.services
+    return found
+
+
+def observed(request: Request) -> Observed:
+    """Return what watches the app that got this request."""
+    found: Observed = request.app.state.observation
     return found
 
 

@@ -12,11 +12,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic
 
-from lemonade_like.errors import ShuttingDown
+from lemonade_like.errors import ModelNotFound, ShuttingDown
 from lemonade_like.pool.actions import Admit, Refuse, Resume
 from lemonade_like.pool.engines import Engines
 from lemonade_like.pool.lease import Lease, Ticket, Waiting
 from lemonade_like.pool.limits import PoolLimits
+from lemonade_like.pool.news import News, Resumed
 from lemonade_like.pool.resident import FormatT
 from lemonade_like.pool.status import ModelStatus, describe_stage
 
@@ -45,7 +46,7 @@ class Pool(Generic[FormatT]):
     """Lends resident models to turns, as many at once as the engine has slots, and loads them on first use.
 
     It does not know what a turn does with its lease, and stops no engine on which a turn runs, except when it is
-    closed.
+    closed. ``report`` is told what has happened to engines.
     """
 
     def __init__(
@@ -54,12 +55,16 @@ class Pool(Generic[FormatT]):
         loader: Loader[FormatT],
         limits: PoolLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
+        report: Callable[[News], None] = lambda _: None,
     ) -> None:
         self._registry = registry
         self._loader = loader
         self._limits = limits or PoolLimits()
         self._clock = clock
-        self._engines = Engines(registry, loader, self._limits, clock, changed=self._step, tell=self._refuse)
+        self._report = report
+        self._engines = Engines(
+            registry, loader, self._limits, clock, changed=self._step, tell=self._refuse, report=report
+        )
         self._scheduler = self._engines.scheduler
         self._tickets: dict[Place, Ticket[FormatT]] = {}
         #: Turns whose engine died, until they are told that it runs again.
@@ -131,6 +136,7 @@ class Pool(Generic[FormatT]):
         if lease.crashes >= self._limits.max_crashes:
             raise lease.explain(error)
         if not died:
+            self._report(Resumed(lease.model.name))
             return
         self._step()  # takes note of the death, if nobody has yet
         resumed = self._resuming[lease._place] = asyncio.get_running_loop().create_future()
@@ -140,6 +146,7 @@ class Pool(Generic[FormatT]):
             await resumed
         finally:
             self._resuming.pop(lease._place, None)
+        self._report(Resumed(lease.model.name))
 
     # -- what operators need --------------------------------------------------------------------------------------
 
@@ -187,6 +194,15 @@ class Pool(Generic[FormatT]):
     def loaded(self) -> list[LoadedModel]:
         """Return what is resident now."""
         return [engine.resident.describe() for engine in self._engines.by_name.values() if engine.resident is not None]
+
+    def known_name(self, name: str) -> str | None:
+        """Return the own name of a model that was loaded here, or that it was found out for how to; else ``None``."""
+        try:
+            known = self._registry.resolve(name)
+        except ModelNotFound:
+            return None
+        engine = self._engines.by_name.get(known)
+        return known if engine is not None and engine.survey is not None else None
 
     def loading(self) -> list[str]:
         """Return the names of the models that somebody waits for, or that are being loaded, now."""

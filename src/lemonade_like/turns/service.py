@@ -16,6 +16,7 @@ from lemonade_like.turns.memory import ReasoningMemory
 from lemonade_like.turns.presets import with_preset
 from lemonade_like.turns.preview import RenderedPrompt, harmony_preview, jinja_preview
 from lemonade_like.turns.size import LONGEST_CONTEXT
+from lemonade_like.turns.told import TurnLog
 from lemonade_like.turns.visibility import ReasoningView, untagged
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class TurnOptions:
 
     ``default_effort`` and ``reasoning_format`` are for requests that do not say. ``today`` gives the date that the
     system message names, and ``model_identity`` and ``knowledge_cutoff`` are what it says else; ``None`` is GPT-OSS's
-    own. ``reasoning_memory_bytes`` is what the reasoning before tool calls may take; 0 remembers none.
+    own. ``reasoning_memory_bytes`` is what the reasoning before tool calls may take; 0 remembers none. ``log_prompts``
+    has the debug log say what models are asked and answer.
     """
 
     default_effort: Effort = "medium"
@@ -42,6 +44,7 @@ class TurnOptions:
     reasoning_memory_bytes: int = 64 << 20
     model_identity: str | None = None
     knowledge_cutoff: str | None = None
+    log_prompts: bool = False
     today: Callable[[], date] = date.today
 
 
@@ -65,11 +68,16 @@ class Turns:
         request = self._with_defaults(request)
         view = ReasoningView(self._format(request))
         async with self._pool.ticket(request.model, request.client or request.owner) as ticket:
+            log = TurnLog(ticket.place.model, texts=self._options.log_prompts)
             async for waiting in ticket.waiting():
+                log.waits(waiting)
                 yield [Progress(waiting.stage, waiting.place if waiting.stage == "queued" else 0)]
             lease = ticket.lease
+            if request.on_slot is not None:
+                request.on_slot()
+            log.has_slot(harmony=lease.prompt_format is not None)
             try:
-                async with aclosing(self._turn(request, lease)) as events:
+                async with aclosing(self._turn(request, lease, log)) as events:
                     async for batch in events:
                         if shown := view.apply(batch):
                             yield shown
@@ -123,13 +131,16 @@ class Turns:
             knowledge_cutoff=request.knowledge_cutoff or self._options.knowledge_cutoff,
         )
 
-    def _turn(self, request: TurnRequest, lease: Lease[HarmonyFormat]) -> AsyncGenerator[list[Event], None]:
+    def _turn(
+        self, request: TurnRequest, lease: Lease[HarmonyFormat], log: TurnLog
+    ) -> AsyncGenerator[list[Event], None]:
         if lease.prompt_format is None:
-            return jinja_turn(request, lease)
+            return jinja_turn(request, lease, log)
         return harmony_turn(
             request,
             lease,
             lease.prompt_format.renderer,
+            log,
             memory=self._memory,
             default_effort=self._options.default_effort,
             today=self._options.today(),
