@@ -48,6 +48,12 @@ class ModelPool(Protocol):
     async def status(self) -> list[ModelStatus]:
         """Return what is known of all models that are wanted, loaded, or have crashed."""
 
+    def engine_log(self, name: str, tail: int) -> AsyncGenerator[list[str], None]:
+        """Yield the last lines of the log of a model's engine, be there none, and then those that follow.
+
+        Raises ``ModelNotFound``, ``ModelNotLoaded``.
+        """
+
     async def load(self, name: str, options: LoadOptions | None = None, *, pinned: bool | None = None) -> LoadReport:
         """Load a model, with other options if need be, and return when it is ready. Raises ``ServerError``."""
 

@@ -39,7 +39,7 @@ _LAST_WORDS_SECONDS = 1
 def run_server(settings: Settings) -> None:
     """Serves until SIGTERM or Ctrl-C. Raises :class:`~lemonade_like.errors.ServerError` if it cannot start."""
     setup_logging(settings.log_level, log_format=settings.log_format)
-    _warn_of_prompts(settings)
+    warn_of_prompts(settings)
     check_arguments(settings)
     _exit_cleanly_on_signals()
     engine = find_engine(settings.llama_server, settings.backend, installed_dir=settings.backends_dir)
@@ -72,7 +72,8 @@ def run_server(settings: Settings) -> None:
         _Server(config, ready, drain, settings.drain_timeout).run(sockets=sockets)
 
 
-def _warn_of_prompts(settings: Settings) -> None:
+def warn_of_prompts(settings: Settings) -> None:
+    """Says what comes of ``log_prompts``, where it is on."""
     if not settings.log_prompts:
         return
     if settings.log_level == "debug":

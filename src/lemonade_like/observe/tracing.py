@@ -8,7 +8,9 @@ only where traces are wanted.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import threading
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +18,7 @@ from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -48,8 +50,8 @@ class Tracing:
         resource = Resource.create(given).merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         # Without a URL it looks for one in the environment itself.
-        exporter = OTLPSpanExporter(_traces_url(endpoint) if endpoint else None)
-        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._exporter: SpanExporter = OTLPSpanExporter(_traces_url(endpoint) if endpoint else None)
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self.tracer = self._provider.get_tracer("lemonade_like", version(_NAME))
 
     def around(self, app: ASGIApp) -> ASGIApp:
@@ -73,10 +75,20 @@ class Tracing:
 
     async def close(self) -> None:
         """Send what is left, if that can be done in a few seconds."""
-        closing = asyncio.to_thread(self._provider.shutdown)
+        loop, closed = asyncio.get_running_loop(), asyncio.Event()
+
+        def shut_down() -> None:
+            self._provider.shutdown()
+            with contextlib.suppress(RuntimeError):  # nobody waited for so long, and the loop is gone
+                loop.call_soon_threadsafe(closed.set)
+
+        # No thread of the loop's own: those are waited for when the process ends, and a collector may be away for long.
+        threading.Thread(target=shut_down, daemon=True).start()
         try:
-            await asyncio.wait_for(closing, _LAST_SECONDS)
+            await asyncio.wait_for(closed.wait(), _LAST_SECONDS)
         except asyncio.TimeoutError:
+            # It would go on trying.
+            self._exporter.shutdown()
             _logger.warning("the last traces could not be sent in %g s", _LAST_SECONDS)
 
 

@@ -12,7 +12,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic
 
-from lemonade_like.errors import ModelNotFound, ShuttingDown
+from lemonade_like.engine.following import follow
+from lemonade_like.errors import ModelNotFound, ModelNotLoaded, ShuttingDown
 from lemonade_like.pool.actions import Admit, Refuse, Resume
 from lemonade_like.pool.engines import Engines
 from lemonade_like.pool.lease import Lease, Ticket, Waiting
@@ -22,7 +23,7 @@ from lemonade_like.pool.resident import FormatT
 from lemonade_like.pool.status import ModelStatus, describe_stage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
     from lemonade_like.engine.client import EngineConnectionLost
     from lemonade_like.models.registry import Registry
@@ -194,6 +195,21 @@ class Pool(Generic[FormatT]):
     def loaded(self) -> list[LoadedModel]:
         """Return what is resident now."""
         return [engine.resident.describe() for engine in self._engines.by_name.values() if engine.resident is not None]
+
+    def engine_log(self, name: str, tail: int) -> AsyncGenerator[list[str], None]:
+        """Yield the last ``tail`` lines of the log of a model's engine, be there none, and then those that follow; it
+        ends with the engine.
+
+        Raises:
+            ModelNotFound: there is no such model.
+            ModelNotLoaded: no engine runs for it.
+        """
+        known = self._registry.resolve(name)
+        resident = self._engines.ready(known)
+        if resident is None:
+            raise ModelNotLoaded(f"{known} is not loaded, so its engine writes no log.", param="model")
+        process = resident.process
+        return follow(process.log_path, tail, lambda: process.exit_code() is not None)
 
     def known_name(self, name: str) -> str | None:
         """Return the own name of a model that was loaded here, or that it was found out for how to; else ``None``."""

@@ -38,7 +38,8 @@ class MessageShape:
 def shape(ids: Sequence[int], encoder: Encoder) -> list[MessageShape]:
     """Return the messages of a rendered prompt, the one that the model goes on with included."""
     starts = [place for place, token in enumerate(ids) if token == tokens.START]
-    return [_message(ids[start:end], encoder) for start, end in zip(starts, [*starts[1:], len(ids)], strict=True)]
+    ends = [*starts[1:], len(ids)]
+    return [_message(ids[start:end], encoder) for start, end in zip(starts, ends, strict=False)]
 
 
 def _message(ids: Sequence[int], encoder: Encoder) -> MessageShape:
