@@ -52,6 +52,12 @@ def test_a_bare_opening_and_an_empty_prompt_have_a_shape(renderer: Renderer, enc
     assert shape([], encoder) == []
 
 
+def test_a_name_of_a_client_cannot_forge_a_line() -> None:
+    assert str(MessageShape("assistant", None, "functions.f\n12:00:00 INFO", 3)) == (
+        r"'assistant to=functions.f\n12:00:00 INFO' 3"
+    )
+
+
 @pytest.mark.parametrize("prompts", [False, True])
 async def test_texts_are_told_only_where_they_are_asked_for(
     tmp_path: Path, vocabulary: Path, writer: Writer, caplog: pytest.LogCaptureFixture, prompts: bool

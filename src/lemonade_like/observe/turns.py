@@ -130,7 +130,6 @@ class _Watch:
         self._pieces = dict.fromkeys(CHANNELS, 0)
         self._seconds = dict.fromkeys(CHANNELS, 0.0)
         self._gaps = [0] * (len(GAP_BOUNDS) + 1)
-        self._gap_seconds = 0.0
         self._stages: list[tuple[Literal["queue", "load", "prefill", "generation"], float]] = []
 
     def slot(self) -> None:
@@ -174,6 +173,7 @@ class _Watch:
     ) -> TurnRecord:
         """Return what there is to tell now that the turn is over."""
         now = self._clock()
+        gap_seconds = sum(self._seconds.values())
         if finish is not None and self._last is not None:
             # What the engine wrote after all that was shown: headers, and what is kept from the client.
             self._seconds["other"] += now - self._last
@@ -202,7 +202,7 @@ class _Watch:
             seconds_by_channel=self._seconds,
             recovered=dict(finish.recovered) if finish else {},
             gaps=tuple(self._gaps),
-            gap_seconds=self._gap_seconds,
+            gap_seconds=gap_seconds,
             stages=tuple(
                 Stage(name, start - self._began, end - self._began)
                 for (name, start), end in zip(self._stages, ends, strict=False)
@@ -222,17 +222,18 @@ class _Watch:
         self._enter("generation", now)
 
     def _written(self, channels: list[str], now: float) -> None:
-        self._shown(now)
-        if self._last is not None:
-            count, elapsed = len(channels), now - self._last
-            each = elapsed / count
-            self._gaps[bisect_left(GAP_BOUNDS, each)] += count
-            self._gap_seconds += elapsed
+        pieces, last, self._last = self._pieces, self._last, now
+        if last is None:
+            self._shown(now)
             for channel in channels:
-                self._seconds[channel] += each
+                pieces[channel] += 1
+            return
+        count, seconds = len(channels), self._seconds
+        each = (now - last) / count
+        self._gaps[bisect_left(GAP_BOUNDS, each)] += count
         for channel in channels:
-            self._pieces[channel] += 1
-        self._last = now
+            pieces[channel] += 1
+            seconds[channel] += each
 
     def _enter(self, stage: Literal["queue", "load", "prefill", "generation"], now: float) -> None:
         if not self._stages or self._stages[-1][0] != stage:

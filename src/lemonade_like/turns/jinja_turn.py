@@ -47,10 +47,9 @@ async def jinja_turn(
     log.messages(request.messages, len(request.callable_tools))
     if log.texts:
         log.prompt_text(await lease.engine.apply_template(payload))
-    written: list[str] = []
     resumed, sent = 0, False
     while True:
-        reader, held = ChatReader(request, resumed), list[Event]()
+        reader, held, written = ChatReader(request, resumed), list[Event](), list[str]()
         try:
             async with aclosing(lease.engine.stream_chat(payload)) as stream:
                 async for frames in stream:

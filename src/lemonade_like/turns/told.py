@@ -32,7 +32,9 @@ class MessageShape:
     def __str__(self) -> str:
         where = f" {self.channel}" if self.channel else ""
         whom = f" to={self.recipient}" if self.recipient else ""
-        return f"{self.role}{where}{whom} {self.tokens}"
+        header = f"{self.role}{where}{whom}"
+        # Names of tools are the client's to choose, and must not forge a line.
+        return f"{header if header.isprintable() else repr(header)} {self.tokens}"
 
 
 def shape(ids: Sequence[int], encoder: Encoder) -> list[MessageShape]:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,8 +14,10 @@ import pytest
 from fastapi import FastAPI
 
 from lemonade_like.api.lemonade.logs import LogWriter
+from lemonade_like.app import create_app
 from lemonade_like.errors import ShuttingDown
 from lemonade_like.observe.lines import Batch
+from lemonade_like.settings import Settings
 from tests.support.server import serving
 from tests.support.turns import client_of, scripted_app
 
@@ -114,6 +117,23 @@ async def test_what_cannot_be_is_refused_by_name(query: str, param: str) -> None
         answer = await client.get(f"/v1/logs/stream?{query}")
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == param
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("", 400, "missing_required_parameter"),
+        ("&model=nobody", 404, "model_not_found"),
+        ("&model=", 404, "model_not_found"),
+        ("&model=../../etc/passwd", 404, "model_not_found"),
+        ("&model=tiny-gpt-oss", 404, "model_not_loaded"),
+    ],
+)
+async def test_an_engine_that_does_not_run_has_no_log(tmp_path: Path, query: str, status: int, code: str) -> None:
+    async with client_of(create_app(Settings(cache_dir=tmp_path))) as client:
+        answer = await client.get(f"/v1/logs/stream?source=engine{query}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert answer.json()["error"]["param"] == "model"
 
 
 def test_lost_lines_are_told_before_those_that_are_left() -> None:

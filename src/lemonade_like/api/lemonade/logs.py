@@ -32,7 +32,10 @@ MOST_LINES: Final = 1000
     "/logs/stream",
     response_class=Response,
     summary="Follow the log",
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The lines"}},
+    responses={
+        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The lines"},
+        404: {"description": "There is no such model, or no engine runs for it"},
+    },
 )
 async def stream_logs(
     request: Request,
