@@ -11,6 +11,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from lemonade_like.api.lemonade.logs import MOST_LINES
 from lemonade_like.observe.lines import KEPT
 from lemonade_like.observe.record import CHANNELS
 from lemonade_like.observe.tracing import turn_attributes
@@ -110,3 +111,4 @@ def test_the_page_names_every_setting_channel_and_attribute() -> None:
     names = [*Observing.model_fields, *CHANNELS, *attributes]
     assert [name for name in names if f"`{name}`" not in PAGE] == []
     assert f"{KEPT:,}" in PAGE
+    assert MOST_LINES == KEPT

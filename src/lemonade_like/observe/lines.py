@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from dataclasses import dataclass
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
 from lemonade_like.observe.logging import entry_of, is_no_cancellation
@@ -37,7 +37,8 @@ class LogLines(logging.Handler):
         super().__init__()
         self._lines: deque[tuple[int, dict[str, Any]]] = deque(maxlen=kept)
         self._readers: set[_Reader] = set()
-        self._guard = Lock()
+        # Whoever is cleared away by Python in the middle of this may log, too.
+        self._guard = RLock()
         self._closed = False
         self.addFilter(is_no_cancellation)
 
@@ -75,7 +76,7 @@ class LogLines(logging.Handler):
         """Yield the last ``tail`` lines that are of that level or worse, be there none, then lines as they come."""
         reader = _Reader(level, self._lines.maxlen or KEPT)
         with self._guard:
-            kept = [entry for number, entry in self._lines if number >= level]
+            kept = [entry for number, entry in list(self._lines) if number >= level]
             self._readers.add(reader)
         try:
             yield Batch(kept[len(kept) - min(tail, len(kept)) :])
@@ -102,7 +103,7 @@ class _Reader:
         self._unread: deque[dict[str, Any]] = deque(maxlen=kept)
         self._put = 0
         self._taken = 0
-        self._guard = Lock()
+        self._guard = RLock()
 
     def put(self, line: tuple[int, dict[str, Any]]) -> None:
         level, entry = line

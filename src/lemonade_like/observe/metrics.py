@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from lemonade_like.observe.record import GAP_BOUNDS
+from lemonade_like.observe.requests import METHODS
 from lemonade_like.observe.scrape import PoolGauges
 from lemonade_like.pool.news import Crashed, Loaded, LoadFailed, News, Resumed, Stopped
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 NAMESPACE: Final = "lemonade_like"
 #: In the place of the name of a model, or of the path of an endpoint, that is none.
 UNKNOWN: Final = "unknown"
-
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 #: In seconds: from the refusal of a request to a turn that thinks for minutes.
 _REQUEST_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -106,7 +105,7 @@ class Metrics:
 
     def request(self, method: str, endpoint: str | None, status: int, seconds: float) -> None:
         """Count a request that is over; ``endpoint`` is the path of its route, if it got to one."""
-        method, endpoint = method if method in _METHODS else UNKNOWN, endpoint or UNKNOWN
+        method, endpoint = method if method in METHODS else UNKNOWN, endpoint or UNKNOWN
         self._requests.labels(method, endpoint, status).inc()
         self._request_seconds.labels(method, endpoint).observe(seconds)
 

@@ -22,6 +22,9 @@ logger: Final = logging.getLogger(__name__)
 #: Asked every few seconds by whatever watches the server, so they are worth a line only to somebody who debugs.
 _PROBES: Final = frozenset({"health", "live", "metrics"})
 
+#: Whatever else a client calls its method is not told by name.
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
 #: What is logged as the status where the client went away before there was one (nginx's custom).
 CLIENT_CLOSED_REQUEST: Final = 499
 

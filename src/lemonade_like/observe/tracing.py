@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from lemonade_like.observe.requests import endpoint_of
+from lemonade_like.observe.requests import METHODS, endpoint_of
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -36,7 +36,6 @@ _NAME: Final = "lemonade-like"
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 #: For what has not been sent yet when the server stops.
 _LAST_SECONDS: Final = 3.0
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class Tracing:
@@ -141,7 +140,7 @@ class TraceRequests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
+        method = scope["method"] if scope["method"] in METHODS else "_OTHER"
         attributes = {
             "http.request.method": method,
             "url.scheme": scope.get("scheme", "http"),
