@@ -18,6 +18,7 @@ from lemonade_like.harmony.messages import ChatMessage, TextPart
 from lemonade_like.models.bundled import bundled_model_path
 from lemonade_like.models.registry import Model, Registry
 from lemonade_like.models.vocabulary import vocabulary_dir
+from lemonade_like.observe.observation import Observation
 from lemonade_like.settings import Settings
 from lemonade_like.turns.request import TurnRequest
 from tests.support.fake_llama_server import FAKE_LLAMA_SERVER, one_by_one, write_scenario
@@ -79,7 +80,7 @@ async def test_what_the_caller_has_looked_up_is_what_is_used(tmp_path: Path) -> 
     settings = _settings(tmp_path)
     registry = Registry([Model("mine", path=write_scenario(tmp_path / "mine.gguf"))], cache_dir=tmp_path)
     engine = FoundEngine((str(FAKE_LLAMA_SERVER),), "system", "explicit")
-    async with open_services(settings, registry=registry, engine=engine) as services:
+    async with open_services(settings, Observation(), registry=registry, engine=engine) as services:
         assert [model.name for model in services.catalogue.models()] == ["mine"]
         asked = TurnRequest("mine", (ChatMessage("user", (TextPart("Hi"),)),))
         async with aclosing(services.turns.run(asked)) as turn:
@@ -97,7 +98,7 @@ async def test_an_engine_that_was_updated_since_the_start_is_found_in_its_new_pl
     settings = Settings(cache_dir=tmp_path, backend="vulkan")
     registry = Registry([Model("mine", path=write_scenario(tmp_path / "mine.gguf"))], cache_dir=tmp_path)
     gone = FoundEngine(("/gone/llama-server",), "vulkan", "installed")
-    async with open_services(settings, registry=registry, engine=gone) as services:
+    async with open_services(settings, Observation(), registry=registry, engine=gone) as services:
         asked = TurnRequest("mine", (ChatMessage("user", (TextPart("Hi"),)),))
         async with aclosing(services.turns.run(asked)) as turn:
             with pytest.raises(ServerError):

@@ -34,8 +34,8 @@ from lemonade_like.models.management import ModelManager
 from lemonade_like.models.pulling import Pulls
 from lemonade_like.models.registry import Registry
 from lemonade_like.models.vocabulary import vocabulary_dir
+from lemonade_like.observe.observation import Observation
 from lemonade_like.observe.requests import RequestLog
-from lemonade_like.observe.stats import ObservedTurns, Statistics
 from lemonade_like.pool.limits import PoolLimits
 from lemonade_like.pool.loader import Loader
 from lemonade_like.pool.pool import Pool
@@ -50,18 +50,19 @@ if TYPE_CHECKING:
     from lemonade_like.settings import Settings
 
 
-OpenServices = Callable[["Settings"], AbstractAsyncContextManager[Services]]
+OpenServices = Callable[["Settings", Observation], AbstractAsyncContextManager[Services]]
 
 
 @asynccontextmanager
 async def open_services(
     settings: Settings,
+    observation: Observation,
     *,
     registry: Registry | None = None,
     engine: FoundEngine | None = None,
     hub: HubPlace | None = None,
 ) -> AsyncIterator[Services]:
-    """Open what the endpoints need, and stop every engine at the end.
+    """Open what the endpoints need, watched by ``observation``, and stop every engine at the end.
 
     ``registry`` and ``engine`` are those that the settings ask for, where the caller has looked them up already.
     ``hub`` is another place for models to be pulled from and to.
@@ -78,14 +79,18 @@ async def open_services(
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         # A vocabulary is checked by its hash once, not each time that its model is loaded.
         formats = HarmonyFormats(cache(partial(vocabulary_dir, cache_dir=settings.cache_dir)))
-        pool = Pool(registry, Loader(registry, settings, session, formats, engine), PoolLimits.from_settings(settings))
+        pool = Pool(
+            registry,
+            Loader(registry, settings, session, formats, engine),
+            PoolLimits.from_settings(settings),
+            report=observation.metrics.engine,
+        )
         found = Engines(settings.llama_server, settings.backend, settings.backends_dir)
         reporter = Reporter(found, hub.folder)
         engines = EngineManager(settings.backends_dir, settings.releases_url, reporter.forget)
-        statistics = Statistics()
         responses = ResponseStore(settings.data_dir / "responses.sqlite3", _store_limits(settings))
         services = Services(
-            turns=ObservedTurns(Turns(pool, _turn_options(settings)), statistics),
+            turns=observation.of(Turns(pool, _turn_options(settings)), pool.known_name),
             pool=pool,
             catalogue=registry,
             system=reporter,
@@ -97,7 +102,7 @@ async def open_services(
                 in_use=lambda name: name in pool.loading(),
                 unload=pool.unload,
             ),
-            statistics=statistics,
+            statistics=observation.statistics,
             responses=responses,
             stop=cache(partial(signal.raise_signal, signal.SIGTERM)),
             limits=BodyLimits(settings.max_body_mb << 20, settings.max_messages),
@@ -121,6 +126,7 @@ def _turn_options(settings: Settings) -> TurnOptions:
         reasoning_memory_bytes=settings.reasoning_memory * 1_000_000,
         model_identity=settings.model_identity,
         knowledge_cutoff=settings.knowledge_cutoff,
+        log_prompts=settings.log_prompts,
         today=(lambda: date.fromisoformat(day)) if day else date.today,
     )
 
@@ -139,14 +145,19 @@ def create_app(settings: Settings, open_services: OpenServices = open_services, 
     ``keys`` are those that the settings ask for, where the caller has looked them up already.
 
     Raises:
-        SettingsError: a file of keys cannot be read, or has no key in it.
+        SettingsError: a file of keys cannot be read, or has no key in it; or there shall be traces that cannot be had.
     """
+    observation = Observation.from_settings(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings) as services:
-            app.state.services = services
-            yield
+        observation.open()
+        try:
+            async with open_services(settings, observation) as services:
+                app.state.services = services
+                yield
+        finally:
+            await observation.close()
 
     app = FastAPI(
         title="lemonade-like",
@@ -154,11 +165,14 @@ def create_app(settings: Settings, open_services: OpenServices = open_services, 
         summary="An OpenAI-compatible server for llama.cpp that speaks Harmony.",
         lifespan=lifespan,
     )
+    app.state.observation = observation
     install_error_handlers(app, endpoint_paths())
     install_body_definitions(app)
     install_routes(app)
     _guard(app, settings, keys or Keyring.from_settings(settings))
-    app.add_middleware(RequestLog)
+    if observation.tracing is not None:
+        app.add_middleware(observation.tracing.around)
+    app.add_middleware(RequestLog, count=observation.metrics.request)
     return app
 
 

@@ -22,6 +22,7 @@ from lemonade_like.models.hub import HubPlace
 from lemonade_like.models.management import ModelManager
 from lemonade_like.models.model import Model, ModelEntry, ModelOptions
 from lemonade_like.models.pulling import Pulls
+from lemonade_like.observe.observation import Observation
 from lemonade_like.observe.stats import Statistics
 from lemonade_like.pool.inspection import Inspected
 from lemonade_like.pool.loader import LoadOptions
@@ -113,6 +114,9 @@ class FakePool:
     async def inspect(self, what: Inspected, name: str | None = None) -> bytes:
         return orjson.dumps({what: name})
 
+    async def engine_log(self, name: str, tail: int) -> AsyncGenerator[list[str], None]:
+        yield [f"{name} says this"][:tail]
+
     async def unload(self, name: str | None = None) -> list[str]:
         self.unloads.append(name)
         return [model.name for model in self.models if name in (None, model.name)]
@@ -201,7 +205,7 @@ def scripted_services(
 
 def scripted_app(services: Services | None = None, **settings: object) -> FastAPI:
     @asynccontextmanager
-    async def open_services(_: Settings) -> AsyncIterator[Services]:
+    async def open_services(_: Settings, __: Observation) -> AsyncIterator[Services]:
         yield services or scripted_services()
 
     return create_app(Settings(**settings), open_services)

@@ -13,6 +13,8 @@ from lemonade_like.api.lemonade import (
     delete,
     health,
     load,
+    logs,
+    metrics,
     pull,
     register,
     shutdown,
@@ -50,7 +52,11 @@ _FAMILIES: Final = (
     register.router,
     stats.router,
     shutdown.router,
+    metrics.router,
+    logs.router,
 )
+#: Of these there is one at the root, too, where whoever watches servers looks for it.
+_AT_THE_ROOT: Final = (health.router, metrics.router)
 
 
 def endpoint_paths() -> list[str]:
@@ -58,7 +64,7 @@ def endpoint_paths() -> list[str]:
     families = [(prefix, family) for prefix in API_PREFIXES for family in _FAMILIES]
     return [
         f"{prefix}{route.path}"
-        for prefix, family in [*families, ("", health.router)]
+        for prefix, family in [*families, *(("", family) for family in _AT_THE_ROOT)]
         for route in family.routes
         if isinstance(route, APIRoute)
     ]
@@ -71,7 +77,8 @@ def install_routes(app: FastAPI) -> None:
         for family in _FAMILIES:
             # One copy is enough in the description.
             app.include_router(family, prefix=prefix, include_in_schema=prefix == API_PREFIXES[0])
-    app.include_router(health.router, include_in_schema=False)
+    for family in _AT_THE_ROOT:
+        app.include_router(family, include_in_schema=False)
     app.include_router(_root, include_in_schema=False)
 
 

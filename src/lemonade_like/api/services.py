@@ -65,6 +65,12 @@ class ModelPool(Protocol):
     async def inspect(self, what: Inspected, name: str | None = None) -> bytes:
         """Return what the engine of a loaded model says of itself, as JSON. Raises ``ServerError``."""
 
+    def engine_log(self, name: str, tail: int) -> AsyncGenerator[list[str], None]:
+        """Yield the last lines of the log of a model's engine, be there none, and then those that follow.
+
+        Raises ``ModelNotFound``, ``ModelNotLoaded``.
+        """
+
     async def load(self, name: str, options: LoadOptions | None = None, *, pinned: bool | None = None) -> LoadReport:
         """Load a model, with other options if need be, and return when it is ready. Raises ``ServerError``."""
 
@@ -133,6 +139,44 @@ class TurnStatistics(Protocol):
         """Return the last turn and the totals, as JSON values."""
 
 
+class LogBatch(Protocol):
+    """Lines of the log, oldest first; ``dropped`` came before them, but not to this reader."""
+
+    @property
+    def entries(self) -> Sequence[dict[str, Any]]:
+        """Each line as an object."""
+
+    @property
+    def dropped(self) -> int:
+        """How many are missing."""
+
+
+class LogReader(Protocol):
+    """Knows what is logged."""
+
+    def read(self, tail: int, level: int) -> AsyncGenerator[LogBatch, None]:
+        """Yield the last lines, be there none, and then those that follow."""
+
+
+class MetricsPage(Protocol):
+    """Knows what has been counted."""
+
+    def page(self, models: Sequence[ModelStatus], *, draining: bool, accept: str) -> tuple[bytes, str]:
+        """Return all metrics, and their content type."""
+
+
+class Observed(Protocol):
+    """What watches the app."""
+
+    @property
+    def metrics(self) -> MetricsPage:
+        """What has been counted."""
+
+    @property
+    def logs(self) -> LogReader:
+        """What is logged."""
+
+
 @dataclass
 class Services:
     """The rooms that the endpoints reach. ``stop`` has the server end in order; it may be called more than once."""
@@ -154,6 +198,12 @@ class Services:
 def services(request: Request) -> Services:
     """Return the services of the app that got this request."""
     found: Services = request.app.state.services
+    return found
+
+
+def observed(request: Request) -> Observed:
+    """Return what watches the app that got this request."""
+    found: Observed = request.app.state.observation
     return found
 
 

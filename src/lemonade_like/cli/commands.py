@@ -46,6 +46,12 @@ def _option(name: str, metavar: str) -> typer.models.OptionInfo:
     return option
 
 
+def _switch(name: str) -> typer.models.OptionInfo:
+    """A setting that is on or off."""
+    option: typer.models.OptionInfo = typer.Option(flag(name), help=Settings.model_fields[name].description)
+    return option
+
+
 class PromptForm(str, Enum):
     """How a prompt is shown."""
 
@@ -92,6 +98,8 @@ def serve(
     cors_origin: Annotated[list[str] | None, _option("cors_origins", "ORIGIN")] = None,
     config: ConfigFile = None,
     log_level: Annotated[str | None, _option("log_level", "LEVEL")] = None,
+    log_format: Annotated[str | None, _option("log_format", "FORMAT")] = None,
+    log_prompts: Annotated[bool, _switch("log_prompts")] = False,
 ) -> None:
     """Start the server. Every option can also be set in the environment (LEMONADE_LIKE_PORT=8000) or in a file."""
     given = {
@@ -120,6 +128,8 @@ def serve(
         "cors_origins": cors_origin or None,
         "config": config,
         "log_level": log_level,
+        "log_format": log_format,
+        "log_prompts": log_prompts or None,
     }
     settings = load_settings(given)
     # The web framework is imported for this command only: the others answer in half the time.

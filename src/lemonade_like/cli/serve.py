@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from lemonade_like.api.services import Services
     from lemonade_like.engine.find import FoundEngine
+    from lemonade_like.observe.observation import Observation
     from lemonade_like.settings import Settings
 
 _logger = logging.getLogger(__name__)
@@ -40,7 +41,8 @@ _LAST_WORDS_SECONDS = 1
 
 def run_server(settings: Settings) -> None:
     """Serves until SIGTERM or Ctrl-C. Raises :class:`~lemonade_like.errors.ServerError` if it cannot start."""
-    setup_logging(settings.log_level)
+    setup_logging(settings.log_level, log_format=settings.log_format)
+    warn_of_prompts(settings)
     check_arguments(settings)
     keys = Keyring.from_settings(settings)
     require_protection(settings, protected=keys.has_users)
@@ -67,10 +69,25 @@ def run_server(settings: Settings) -> None:
 
         async def drain() -> None:
             services: Services = app.state.services
+            observation: Observation = app.state.observation
             # Whoever follows a download or an install would hold up the rest for as long as that takes.
-            await asyncio.gather(services.manager.close(), services.engines.close(), services.pool.drain())
+            try:
+                await asyncio.gather(services.manager.close(), services.engines.close(), services.pool.drain())
+            finally:
+                # Whoever reads the log has now seen the answers end, and would hold up the rest, too.
+                observation.logs.end()
 
         _Server(config, ready, drain, settings.drain_timeout).run(sockets=sockets)
+
+
+def warn_of_prompts(settings: Settings) -> None:
+    """Says what comes of ``log_prompts``, where it is on."""
+    if not settings.log_prompts:
+        return
+    if settings.log_level == "debug":
+        _logger.warning("log_prompts is on: all that models are asked and answer is logged, for whoever reads the log")
+    else:
+        _logger.warning("log_prompts is on, but nothing comes of it: prompts are logged at --log-level debug only")
 
 
 def banner(settings: Settings, port: int, names: Sequence[str], engine: FoundEngine) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -160,6 +161,15 @@ class Loader(Generic[FormatT]):
         parallel = merged.parallel or settings.parallel
         budget = int(settings.memory_budget * 1e9) or memory.budget
         context = merged.ctx_size or _automatic_context(known, parallel, budget, projector)
+        _logger.debug("%s: engine %s (%s): %s", model.name, engine.backend, engine.source, shlex.join(engine.command))
+        _logger.debug(
+            "%s: context of %d tokens (%s) in each of %d slots, arguments: %s",
+            model.name,
+            context,
+            "as set" if merged.ctx_size else "automatic",
+            parallel,
+            shlex.join(merged.llamacpp_args or ()) or "none",
+        )
         spec = EngineSpec(
             command=engine.command,
             backend=engine.backend,

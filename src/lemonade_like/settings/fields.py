@@ -11,6 +11,7 @@ ENV_PREFIX = "LEMONADE_LIKE_"
 
 Backend = Literal["auto", "bundled", "system", "cpu", "vulkan", "cuda", "rocm", "metal"]
 HarmonyMode = Literal["auto", "always", "never"]
+LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 ReasoningLevel = Literal["low", "medium", "high"]
 ReasoningFormat = Literal["separate", "inline", "hidden"]

@@ -23,15 +23,17 @@ from lemonade_like.turns.size import LONGEST_TOKEN
 from lemonade_like.turns.stop import StopMatcher
 from lemonade_like.turns.survival import answered, read_through
 from lemonade_like.turns.tokens import check_harmony_ids, encode
+from lemonade_like.turns.told import spelled
 from lemonade_like.turns.transcript import PlainTranscript, Transcript
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable
 
     from lemonade_like.harmony.encoding import Encoder
     from lemonade_like.pool.lease import Lease
     from lemonade_like.turns.formats import HarmonyFormat
     from lemonade_like.turns.request import ResponseFormat
+    from lemonade_like.turns.told import TurnLog
 
 #: The engine's seeds are 32-bit numbers, of which the last has it draw one.
 _SEEDS: Final = 2**32 - 1
@@ -44,8 +46,8 @@ class CompletionRequest:
     ``prompt`` is a text or token ids. ``parse_special`` reads control tokens that a text spells out; ``None`` is as
     usual for the model: as ordinary text for GPT-OSS, and as control tokens for other models. ``suffix`` is what comes
     behind the completion. ``max_tokens`` of ``None`` is up to the context. ``stop`` strings match all that the model
-    writes. ``grammar`` is GBNF for all of it; ``response_format`` is made into one. ``top_logprobs``, ``owner`` and
-    ``client`` are as in a ``TurnRequest``.
+    writes. ``grammar`` is GBNF for all of it; ``response_format`` is made into one. ``top_logprobs``, ``whole``,
+    ``owner``, ``client`` and ``on_slot`` are as in a ``TurnRequest``.
     """
 
     model: str
@@ -58,11 +60,15 @@ class CompletionRequest:
     grammar: str | None = None
     response_format: ResponseFormat | None = None
     top_logprobs: int | None = None
+    whole: bool = False
     owner: str = ""
     client: str = ""
+    on_slot: Callable[[], None] | None = field(default=None, compare=False, repr=False)
 
 
-async def completion_turn(request: CompletionRequest, lease: Lease[HarmonyFormat]) -> AsyncGenerator[list[Event], None]:
+async def completion_turn(
+    request: CompletionRequest, lease: Lease[HarmonyFormat], log: TurnLog
+) -> AsyncGenerator[list[Event], None]:
     """Run the completion; yields the events of each network read, and ``Finish`` last.
 
     Raises:
@@ -77,6 +83,7 @@ async def completion_turn(request: CompletionRequest, lease: Lease[HarmonyFormat
     prompt: list[int] = []
     if request.suffix is None:
         prompt = await _prompt_ids(request, lease, encoder)
+    log.raw_prompt(request.prompt, len(prompt))
     if request.max_tokens == 0:
         # The engine would generate one all the same.
         yield [Finish("length", Usage(prompt_tokens=len(prompt)))]
@@ -102,7 +109,11 @@ async def completion_turn(request: CompletionRequest, lease: Lease[HarmonyFormat
                 yield events
     except EngineResponseError as error:
         raise _refusal(error, request) from error
-    yield reader.finish()
+    last = reader.finish()
+    if log.texts:
+        log.output_text(spelled(reader.transcript.parts(), encoder))
+    log.finished(last)
+    yield last
 
 
 async def _prompt_ids(request: CompletionRequest, lease: Lease[HarmonyFormat], encoder: Encoder | None) -> list[int]:

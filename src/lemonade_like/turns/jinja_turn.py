@@ -22,6 +22,7 @@ from lemonade_like.turns.events import (
 from lemonade_like.turns.logprobs import AnswerLogprobs
 from lemonade_like.turns.payload import chat_payload
 from lemonade_like.turns.stop import StopMatcher
+from lemonade_like.turns.told import shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -29,9 +30,12 @@ if TYPE_CHECKING:
     from lemonade_like.pool.lease import Lease
     from lemonade_like.turns.formats import HarmonyFormat
     from lemonade_like.turns.request import TurnRequest
+    from lemonade_like.turns.told import TurnLog
 
 
-async def jinja_turn(request: TurnRequest, lease: Lease[HarmonyFormat]) -> AsyncGenerator[list[Event], None]:
+async def jinja_turn(
+    request: TurnRequest, lease: Lease[HarmonyFormat], log: TurnLog
+) -> AsyncGenerator[list[Event], None]:
     """Run the turn; yields the events of each network read, and ``Finish`` last.
 
     If its engine dies before anything was sent, the turn begins again; of a whole answer, nothing is sent before it is
@@ -40,13 +44,18 @@ async def jinja_turn(request: TurnRequest, lease: Lease[HarmonyFormat]) -> Async
     """
     await check_format(request.response_format)
     payload = chat_payload(request)
+    log.messages(request.messages, len(request.callable_tools))
+    if log.texts:
+        log.prompt_text(await lease.engine.apply_template(payload))
     resumed, sent = 0, False
     while True:
-        reader, held = ChatReader(request, resumed), list[Event]()
+        reader, held, written = ChatReader(request, resumed), list[Event](), list[str]()
         try:
             async with aclosing(lease.engine.stream_chat(payload)) as stream:
                 async for frames in stream:
                     events = reader.read(frames)
+                    if log.texts:
+                        written.append(shown(events))
                     if request.whole:
                         held += events
                     elif events:
@@ -62,7 +71,11 @@ async def jinja_turn(request: TurnRequest, lease: Lease[HarmonyFormat]) -> Async
         yield [Progress("loading")]
         await lease.recover(lost)
         resumed += 1
-    yield [*held, *reader.finish()]
+    last = [*held, *reader.finish()]
+    if log.texts:
+        log.output_text("".join(written))
+    log.finished(last)
+    yield last
 
 
 class ChatReader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lemonade_like.errors import BadRequest
@@ -20,19 +21,22 @@ from lemonade_like.turns.preview import RenderedPrompt, harmony_preview, jinja_p
 from lemonade_like.turns.size import LONGEST_CONTEXT
 from lemonade_like.turns.survival import answered
 from lemonade_like.turns.tokens import harmony_text, harmony_tokens
+from lemonade_like.turns.told import TurnLog
 from lemonade_like.turns.visibility import ReasoningView, untagged
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 
     from lemonade_like.harmony.conversation import Effort
-    from lemonade_like.pool.lease import Lease, Waiting
+    from lemonade_like.pool.lease import Lease
     from lemonade_like.pool.pool import Pool
     from lemonade_like.pool.resident import EngineClient
     from lemonade_like.turns.completion import CompletionRequest
     from lemonade_like.turns.formats import HarmonyFormat
     from lemonade_like.turns.request import ReasoningFormat, TurnRequest
     from lemonade_like.turns.tokens import TokenizeRequest
+
+    _Work = Callable[[Lease[HarmonyFormat], TurnLog], AsyncGenerator[list[Event], None]]
 
 _T = TypeVar("_T")
 
@@ -43,7 +47,8 @@ class TurnOptions:
 
     ``default_effort`` and ``reasoning_format`` are for requests that do not say. ``today`` gives the date that the
     system message names, and ``model_identity`` and ``knowledge_cutoff`` are what it says else; ``None`` is GPT-OSS's
-    own. ``reasoning_memory_bytes`` is what the reasoning before tool calls may take; 0 remembers none.
+    own. ``reasoning_memory_bytes`` is what the reasoning before tool calls may take; 0 remembers none. ``log_prompts``
+    has the debug log say what models are asked and answer.
     """
 
     default_effort: Effort = "medium"
@@ -51,6 +56,7 @@ class TurnOptions:
     reasoning_memory_bytes: int = 64 << 20
     model_identity: str | None = None
     knowledge_cutoff: str | None = None
+    log_prompts: bool = False
     today: Callable[[], date] = date.today
 
 
@@ -73,24 +79,14 @@ class Turns:
         """
         request = self._with_defaults(request)
         view = ReasoningView(self._format(request))
-        async with self._pool.ticket(request.model, request.client or request.owner) as ticket:
-            async for waiting in ticket.waiting():
-                yield [_progress(waiting)]
-            lease = ticket.lease
-            async with _explaining(lease), aclosing(self._turn(request, lease)) as events:
-                async for batch in events:
-                    if shown := view.apply(batch):
-                        yield shown
+        async with aclosing(self._on_slot(request, partial(self._turn, request))) as batches:
+            async for batch in batches:
+                if shown := view.apply(batch):
+                    yield shown
 
-    async def complete(self, request: CompletionRequest) -> AsyncGenerator[list[Event], None]:
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[list[Event], None]:
         """Go on with a text as it stands; yields, raises and ends as ``run`` does."""
-        async with self._pool.ticket(request.model, request.client or request.owner) as ticket:
-            async for waiting in ticket.waiting():
-                yield [_progress(waiting)]
-            lease = ticket.lease
-            async with _explaining(lease), aclosing(completion_turn(request, lease)) as events:
-                async for batch in events:
-                    yield batch
+        return self._on_slot(request, partial(completion_turn, request))
 
     async def tokenize(self, request: TokenizeRequest) -> list[Any]:
         """Return the ids of a text, or objects of ``id`` and ``piece``: see ``TokenizeRequest``.
@@ -173,6 +169,23 @@ class Turns:
         except EngineResponseError as error:
             raise from_engine(error) from error
 
+    async def _on_slot(
+        self, request: TurnRequest | CompletionRequest, work: _Work
+    ) -> AsyncGenerator[list[Event], None]:
+        """Yield what is waited for, and then what ``work`` yields under its lease."""
+        async with self._pool.ticket(request.model, request.client or request.owner) as ticket:
+            log = TurnLog(ticket.place.model, texts=self._options.log_prompts)
+            async for waiting in ticket.waiting():
+                log.waits(waiting)
+                yield [Progress(waiting.stage, waiting.place if waiting.stage == "queued" else 0)]
+            lease = ticket.lease
+            if request.on_slot is not None:
+                request.on_slot()
+            log.has_slot(harmony=lease.prompt_format is not None)
+            async with _explaining(lease), aclosing(work(lease, log)) as events:
+                async for batch in events:
+                    yield batch
+
     def _format(self, request: TurnRequest) -> ReasoningFormat:
         return request.reasoning_format or self._options.reasoning_format
 
@@ -185,21 +198,20 @@ class Turns:
             knowledge_cutoff=request.knowledge_cutoff or self._options.knowledge_cutoff,
         )
 
-    def _turn(self, request: TurnRequest, lease: Lease[HarmonyFormat]) -> AsyncGenerator[list[Event], None]:
+    def _turn(
+        self, request: TurnRequest, lease: Lease[HarmonyFormat], log: TurnLog
+    ) -> AsyncGenerator[list[Event], None]:
         if lease.prompt_format is None:
-            return jinja_turn(request, lease)
+            return jinja_turn(request, lease, log)
         return harmony_turn(
             request,
             lease,
             lease.prompt_format.renderer,
+            log,
             memory=self._memory,
             default_effort=self._options.default_effort,
             today=self._options.today(),
         )
-
-
-def _progress(waiting: Waiting) -> Progress:
-    return Progress(waiting.stage, waiting.place if waiting.stage == "queued" else 0)
 
 
 @asynccontextmanager
