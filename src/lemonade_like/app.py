@@ -34,6 +34,7 @@ from lemonade_like.pool.pool import Pool
 from lemonade_like.store.responses import ResponseStore, StoreLimits
 from lemonade_like.turns.formats import HarmonyFormats
 from lemonade_like.turns.service import TurnOptions, Turns
+from lemonade_like.vectors.service import Vectors
 
 if TYPE_CHECKING:
     from lemonade_like.engine.find import FoundEngine
@@ -76,6 +77,7 @@ async def open_services(
         responses = ResponseStore(settings.data_dir / "responses.sqlite3", _store_limits(settings))
         services = Services(
             turns=ObservedTurns(Turns(pool, _turn_options(settings)), statistics),
+            vectors=Vectors(pool),
             pool=pool,
             catalogue=registry,
             system=reporter,

@@ -201,3 +201,45 @@ async def test_the_context_and_the_estimate_come_from_the_file_and_the_memory(
     for found in (roomy, tight, budgeted):
         assert found.bytes == estimate.memory(known, found.context_length * 4, 4).total
         assert found.spec.ctx_size == found.context_length * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "mode", "pooling", "context", "batch"),
+    [
+        ("tiny-bert-embed", {}, "embeddings", None, 512, 512),
+        ("tiny-llama-embed", {}, "embeddings", None, 512, None),
+        ("tiny-bert-rerank", {}, "reranking", None, 512, 512),
+        # More than the model was trained for is of no use to a model that reads at once.
+        ("tiny-bert-embed", {"ctx_size": 4096}, "embeddings", None, 512, 512),
+        ("tiny-bert-embed", {"ctx_size": 300}, "embeddings", None, 300, 512),
+        # Only a last token can be had of a text that is read in pieces.
+        ("tiny-llama-embed", {"llamacpp_args": "--pooling mean"}, "embeddings", None, 512, 512),
+    ],
+)
+async def test_a_model_that_embeds_or_reranks_is_started_for_that(
+    name: str,
+    options: dict[str, Any],
+    mode: str,
+    pooling: str | None,
+    context: int,
+    batch: int | None,
+    vector_models: dict[str, Path],
+    tmp_path: Path,
+    session: aiohttp.ClientSession,
+) -> None:
+    model = Model(name, path=vector_models[name], options=ModelOptions(**options))
+    loader = Loader(Registry([model], cache_dir=tmp_path), Settings(), session, NoFormats(), FAKE)
+    spec = (await loader.survey(model)).spec
+    assert (spec.mode, spec.pooling, spec.batch, spec.jinja) == (mode, pooling, batch, False)
+    assert spec.ctx_size == context * spec.parallel
+
+
+@pytest.mark.parametrize(("label", "pooling", "batch"), [("embeddings", "last", None), ("reranking", None, 1024)])
+async def test_a_label_makes_any_model_one_that_embeds_or_reranks(
+    label: str, pooling: str | None, batch: int | None, tiny_model: Path, tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    model = Model("m", path=tiny_model, labels=frozenset({"gpt-oss", label}), options=ModelOptions(ctx_size=1000))
+    loader = Loader(Registry([model], cache_dir=tmp_path), Settings(), session, NoFormats(), FAKE)
+    found = await loader.survey(model)
+    assert (found.spec.mode, found.spec.pooling, found.spec.batch) == (label, pooling, batch)
+    assert (found.spec.jinja, found.prompt_format) == (False, None)

@@ -46,7 +46,12 @@ async def read_turn(
 
 def for_client(request: Request, turn: TurnRequest) -> TurnRequest:
     """Return the turn with the client that sent the request as its owner."""
+    return replace(turn, owner=getattr(request.state, "owner", ""), client=client_of(request))
+
+
+def client_of(request: Request) -> str:
+    """Return whose request it is, to be fair between clients."""
     owner = getattr(request.state, "owner", "")
     # One key may be shared by many, and one address: both together tell clients apart best.
     address = request.client.host if request.client is not None else ""
-    return replace(turn, owner=owner, client=f"{owner} {address}".strip())
+    return f"{owner} {address}".strip()

@@ -8,8 +8,9 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import APIRoute
 
 from lemonade_like.api.anthropic import messages
+from lemonade_like.api.jina import rerank
 from lemonade_like.api.lemonade import backends, delete, health, load, pull, register, stats, system_info, variants
-from lemonade_like.api.openai import chat, models, render
+from lemonade_like.api.openai import chat, embeddings, models, render
 from lemonade_like.api.openai.responses import endpoints as responses
 from lemonade_like.api.services import services
 
@@ -23,6 +24,8 @@ _FAMILIES: Final = (
     render.router,
     messages.router,
     responses.router,
+    embeddings.router,
+    rerank.router,
     models.router,
     pull.router,
     variants.router,

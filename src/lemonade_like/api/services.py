@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lemonade_like.turns.events import Event, Usage
     from lemonade_like.turns.preview import RenderedPrompt
     from lemonade_like.turns.request import TurnRequest
+    from lemonade_like.vectors.request import Embeddings, EmbeddingsRequest, Ranking, RerankRequest
 
 
 class TurnRunner(Protocol):
@@ -33,6 +34,16 @@ class TurnRunner(Protocol):
 
     async def render(self, request: TurnRequest) -> RenderedPrompt:
         """Return the prompt that the turn would begin with. Raises ``ServerError``."""
+
+
+class VectorMaker(Protocol):
+    """Embeds and reranks."""
+
+    async def embed(self, request: EmbeddingsRequest) -> Embeddings:
+        """Return a vector for each input. Raises ``ServerError``; cancelling it frees the engine."""
+
+    async def rerank(self, request: RerankRequest) -> Ranking:
+        """Return the documents' places and scores, the best first. Raises as ``embed``."""
 
 
 class ModelPool(Protocol):
@@ -121,6 +132,7 @@ class Services:
     """The rooms that the endpoints reach."""
 
     turns: TurnRunner
+    vectors: VectorMaker
     pool: ModelPool
     catalogue: ModelCatalogue
     system: SystemReporter

@@ -11,6 +11,8 @@ ENV_PREFIX = "LEMONADE_LIKE_"
 
 Backend = Literal["auto", "bundled", "system", "cpu", "vulkan", "cuda", "rocm", "metal"]
 HarmonyMode = Literal["auto", "always", "never"]
+#: What a model is for, and with it how its engine is started.
+Mode = Literal["chat", "embeddings", "reranking"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 ReasoningLevel = Literal["low", "medium", "high"]
 ReasoningFormat = Literal["separate", "inline", "hidden"]

@@ -59,11 +59,12 @@ class Turns:
         ``aclose()``, or cancelling the task that iterates, ends the turn on the engine at once.
 
         Raises:
-            ModelNotFound, QueueFull, EngineUnavailable: before the first event.
+            ModelNotFound, WrongMode, QueueFull, EngineUnavailable: before the first event.
             BadRequest, EngineFailure: before the first event or between two.
         """
         request = self._with_defaults(request)
         view = ReasoningView(self._format(request))
+        await self._pool.require_mode(request.model, "chat")
         async with self._pool.ticket(request.model, request.client or request.owner) as ticket:
             async for waiting in ticket.waiting():
                 yield [Progress(waiting.stage, waiting.place if waiting.stage == "queued" else 0)]
@@ -88,6 +89,7 @@ class Turns:
             BadRequest, ModelNotFound, EngineFailure: as for the turn itself.
         """
         request = self._with_defaults(request)
+        await self._pool.require_mode(request.model, "chat")
         name, prompt_format = await self._pool.prompt_format(request.model)
         if prompt_format is not None:
             loaded = (model.ctx_size for model in self._pool.loaded() if model.name == name)
