@@ -34,6 +34,7 @@ def test_their_files_say_what_they_are_for(
 ) -> None:
     known = facts.of(vector_models[name])
     assert (known.pooling, known.labels, known.context_length) == (pooling, labels, 512)
+    assert known.scores == (pooling == "rank")
     assert known.file_bytes < 500_000
 
 

@@ -18,6 +18,7 @@ from lemonade_like.models.registry import Model, ModelOptions, Registry
 from lemonade_like.pool import loader as loader_module
 from lemonade_like.pool.loader import Loader, LoadOptions, Survey
 from lemonade_like.pool.memory import MachineMemory
+from lemonade_like.pool.modes import WrongMode
 from lemonade_like.pool.resident import Resident
 from lemonade_like.settings import Settings
 from tests.support.fake_llama_server import FAKE_LLAMA_SERVER, write_scenario
@@ -234,12 +235,22 @@ async def test_a_model_that_embeds_or_reranks_is_started_for_that(
     assert spec.ctx_size == context * spec.parallel
 
 
-@pytest.mark.parametrize(("label", "pooling", "batch"), [("embeddings", "last", None), ("reranking", None, 1024)])
-async def test_a_label_makes_any_model_one_that_embeds_or_reranks(
-    label: str, pooling: str | None, batch: int | None, tiny_model: Path, tmp_path: Path, session: aiohttp.ClientSession
+async def test_a_label_makes_any_model_one_that_embeds(
+    tiny_model: Path, tmp_path: Path, session: aiohttp.ClientSession
 ) -> None:
-    model = Model("m", path=tiny_model, labels=frozenset({"gpt-oss", label}), options=ModelOptions(ctx_size=1000))
+    labels = frozenset({"gpt-oss", "embeddings"})
+    model = Model("m", path=tiny_model, labels=labels, options=ModelOptions(ctx_size=1000))
     loader = Loader(Registry([model], cache_dir=tmp_path), Settings(), session, NoFormats(), FAKE)
     found = await loader.survey(model)
-    assert (found.spec.mode, found.spec.pooling, found.spec.batch) == (label, pooling, batch)
+    assert (found.spec.mode, found.spec.pooling, found.spec.batch) == ("embeddings", "last", None)
     assert (found.spec.jinja, found.prompt_format) == (False, None)
+
+
+@pytest.mark.parametrize("name", ["tiny-bert-embed", "tiny-llama-embed"])
+async def test_no_label_makes_a_model_rerank_that_has_no_head_for_it(
+    name: str, vector_models: dict[str, Path], tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    model = Model(name, path=vector_models[name], labels=frozenset({"reranking"}))
+    loader = Loader(Registry([model], cache_dir=tmp_path), Settings(), session, NoFormats(), FAKE)
+    with pytest.raises(WrongMode, match="cannot rerank: its file has no head that scores texts"):
+        await loader.survey(model)

@@ -52,7 +52,7 @@ class ModelFacts:
     shards together. A token in the context takes ``kv_bytes_per_token``, and of the last ``sliding_window`` tokens
     (0: there is no window) each takes ``window_kv_bytes_per_token`` more. ``labels`` are hints: what the family, the
     pooling and the chat template give away. ``pooling`` is ``None`` where the file does not say; of an ``encoder`` each
-    token sees those behind it, too.
+    token sees those behind it, too, and ``scores`` says whether there is a head that scores texts.
     """
 
     architecture: str
@@ -70,6 +70,7 @@ class ModelFacts:
     labels: frozenset[Label]
     pooling: Pooling | None = None
     encoder: bool = False
+    scores: bool = False
 
 
 def of(path: Path) -> ModelFacts:
@@ -85,11 +86,12 @@ def of(path: Path) -> ModelFacts:
     facts = _read(str(first), *_stamp(first))
     if not others:
         return facts
-    rest = [_read_parameters(str(shard), *_stamp(shard)) for shard in others]
+    rest = [_read_shard(str(shard), *_stamp(shard)) for shard in others]
     return replace(
         facts,
-        parameters=facts.parameters + sum(parameters for parameters, _ in rest),
+        parameters=facts.parameters + sum(header.parameters for header, _ in rest),
         file_bytes=facts.file_bytes + sum(size for _, size in rest),
+        scores=facts.scores or any(header.scores for header, _ in rest),
     )
 
 
@@ -108,8 +110,8 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _read_parameters(path: str, _changed: int, size: int) -> tuple[int, int]:
-    return read_header(Path(path)).parameters, size
+def _read_shard(path: str, _changed: int, size: int) -> tuple[GGUFHeader, int]:
+    return read_header(Path(path)), size
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -134,6 +136,7 @@ def _read(path: str, _changed: int, size: int) -> ModelFacts:
         labels=_labels(header),
         pooling=_pooling(header),
         encoder=header.architecture in _ENCODERS,
+        scores=header.scores,
     )
 
 

@@ -16,7 +16,7 @@ from lemonade_like.models import estimate, facts
 from lemonade_like.models.detection import harmony_mode, is_gpt_oss, mode_of, should_use_harmony
 from lemonade_like.models.gguf import GGUFError
 from lemonade_like.pool.memory import machine_memory
-from lemonade_like.pool.modes import reading
+from lemonade_like.pool.modes import no_scores, reading
 from lemonade_like.pool.resident import FormatT, Resident
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ class Loader(Generic[FormatT]):
         Raises:
             ModelNotFound: the model's file is not on this machine.
             BadEngineArguments: the arguments for the engine cannot be passed on.
+            WrongMode: it is to rerank, and its file has nothing to do it with.
             HarmonyUnavailable: Harmony was demanded (``always``) and cannot be had.
             EngineFailure: there is no engine, or the disk fails.
         """
@@ -156,6 +157,8 @@ class Loader(Generic[FormatT]):
         engine = await asyncio.to_thread(self._find_engine, asked.backend or own.backend or settings.backend)
         known, unreadable = await asyncio.to_thread(_try_facts, path)
         mode = mode_of(model.labels, known.labels if known else ())
+        if mode == "reranking" and known is not None and not known.scores:
+            raise no_scores(model)
         chosen = await self._choose_format(model, path, known, engine.backend) if mode == "chat" else _Chosen(None)
         memory = await self.memory(engine.backend)
         projector = await asyncio.to_thread(_size, model.mmproj_path)

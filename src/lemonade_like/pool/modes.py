@@ -79,3 +79,12 @@ def wrong_mode(model: Model, mode: Mode, wanted: Mode) -> WrongMode:
         f"{model.checkpoint or 'FILE.gguf'} --label {wanted}. GET /v1/models tells what each model is for.",
         param="model",
     )
+
+
+def no_scores(model: Model) -> WrongMode:
+    """Return what to say of a model that is to rerank and cannot: llama.cpp would take any number for a score."""
+    return WrongMode(
+        f"{model.name} cannot rerank: its file has no head that scores texts. Take a model that was made for it, or "
+        "register this one without the label reranking.",
+        param="model",
+    )
