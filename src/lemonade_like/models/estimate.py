@@ -64,9 +64,10 @@ def batch(context: int) -> int:
     return max(_BATCH, _padded(context))
 
 
-def buffers(facts: ModelFacts, parallel: int, batch: int = _BATCH) -> int:
-    """Return the bytes of what llama.cpp computes in: a batch's activations, and the probabilities of each slot."""
-    activations = batch * _FLOAT * (6 * facts.embedding_length + 3 * facts.feed_forward_length)
+def buffers(facts: ModelFacts, parallel: int, worked_on: int = _BATCH) -> int:
+    """Return the bytes of what llama.cpp computes in: the activations of the tokens that are ``worked_on`` at once, and
+    the probabilities of each slot."""
+    activations = worked_on * _FLOAT * (6 * facts.embedding_length + 3 * facts.feed_forward_length)
     probabilities = _FLOAT * facts.vocabulary_size * parallel
     return activations + 2 * probabilities
 

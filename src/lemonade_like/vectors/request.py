@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from array import array
     from collections.abc import Sequence
+
+#: Of one text; far more than any model reads.
+MAX_CHARACTERS: Final = 4_000_000
 
 #: A text, or the ids of its tokens.
 Input = str | list[int]

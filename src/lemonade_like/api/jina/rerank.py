@@ -15,13 +15,11 @@ from lemonade_like.api.intake import client_of
 from lemonade_like.api.openapi import json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.validation import validated
-from lemonade_like.vectors.request import RerankRequest
+from lemonade_like.vectors.request import MAX_CHARACTERS, RerankRequest
 
 router = APIRouter(tags=["embeddings"])
 
 MAX_DOCUMENTS: Final = 2_048
-#: Of one text; far more than any model reads.
-MAX_CHARACTERS: Final = 4_000_000
 
 
 def _as_text(value: Any) -> Any:

@@ -16,7 +16,7 @@ from lemonade_like.api.openapi import json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.validation import validated
 from lemonade_like.errors import BadRequest
-from lemonade_like.vectors.request import EmbeddingsRequest
+from lemonade_like.vectors.request import MAX_CHARACTERS, EmbeddingsRequest
 from lemonade_like.vectors.vector import encoded
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ router = APIRouter(tags=["embeddings"])
 
 #: As many as OpenAI takes.
 MAX_INPUTS: Final = 2_048
-#: Of one text; far more than any model reads.
-MAX_CHARACTERS: Final = 4_000_000
 #: Of all inputs together.
 MAX_TOKEN_IDS: Final = 1_048_576
 #: The engine's ids are 32-bit numbers.
@@ -36,7 +34,7 @@ _LARGEST_ID: Final = 2**31 - 1
 _WRITTEN_AT_ONCE: Final = 32
 
 _Text = Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS)]
-_TokenIds = Annotated[list[Annotated[int, Field(ge=0, le=_LARGEST_ID)]], Field(min_length=1)]
+_TokenIds = Annotated[list[Annotated[int, Field(ge=0, le=_LARGEST_ID)]], Field(min_length=1, max_length=MAX_TOKEN_IDS)]
 
 
 class EmbeddingsBody(BaseModel):
