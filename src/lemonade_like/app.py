@@ -42,6 +42,7 @@ from lemonade_like.pool.pool import Pool
 from lemonade_like.store.responses import ResponseStore, StoreLimits
 from lemonade_like.turns.formats import HarmonyFormats
 from lemonade_like.turns.service import TurnOptions, Turns
+from lemonade_like.vectors.service import Vectors
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -91,6 +92,7 @@ async def open_services(
         responses = ResponseStore(settings.data_dir / "responses.sqlite3", _store_limits(settings))
         services = Services(
             turns=observation.of(Turns(pool, _turn_options(settings)), pool.known_name),
+            vectors=Vectors(pool),
             pool=pool,
             catalogue=registry,
             system=reporter,

@@ -34,6 +34,7 @@ from lemonade_like.turns.completion import CompletionRequest
 from lemonade_like.turns.events import ContentDelta, Event, Finish, Usage
 from lemonade_like.turns.request import TurnRequest
 from lemonade_like.turns.tokens import TokenizeRequest
+from lemonade_like.vectors.request import Embeddings, EmbeddingsRequest, Ranking, RerankRequest
 
 #: One step of a turn: a batch to yield, an error to raise, or something to wait for.
 Step = list[Event] | BaseException | asyncio.Event
@@ -172,6 +173,14 @@ class NoEngines:
         raise AssertionError("nobody removes an engine")
 
 
+class NoVectors:
+    async def embed(self, request: EmbeddingsRequest) -> Embeddings:
+        raise AssertionError("nobody embeds")
+
+    async def rerank(self, request: RerankRequest) -> Ranking:
+        raise AssertionError("nobody reranks")
+
+
 class NoSystem:
     async def report(self) -> SystemReport:
         raise AssertionError("nobody asks for the machine")
@@ -190,6 +199,7 @@ def scripted_services(
     place = HubPlace("http://127.0.0.1:9", Path("/nowhere"))
     return Services(
         turns=turns or ScriptedTurns(),
+        vectors=NoVectors(),
         pool=pool or FakePool(),
         catalogue=catalogue,
         system=system or NoSystem(),

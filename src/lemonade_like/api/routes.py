@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import APIRoute
 
 from lemonade_like.api.anthropic import messages
+from lemonade_like.api.jina import rerank
 from lemonade_like.api.lemonade import (
     backends,
     delete,
@@ -23,7 +24,7 @@ from lemonade_like.api.lemonade import (
     variants,
 )
 from lemonade_like.api.llamacpp import engine, tokens
-from lemonade_like.api.openai import chat, models, render
+from lemonade_like.api.openai import chat, embeddings, models, render
 from lemonade_like.api.openai.completions import endpoints as completions
 from lemonade_like.api.openai.responses import endpoints as responses
 from lemonade_like.api.services import services
@@ -41,6 +42,8 @@ _FAMILIES: Final = (
     engine.router,
     messages.router,
     responses.router,
+    embeddings.router,
+    rerank.router,
     models.router,
     pull.router,
     variants.router,

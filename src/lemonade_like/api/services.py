@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lemonade_like.turns.preview import RenderedPrompt
     from lemonade_like.turns.request import TurnRequest
     from lemonade_like.turns.tokens import TokenizeRequest
+    from lemonade_like.vectors.request import Embeddings, EmbeddingsRequest, Ranking, RerankRequest
 
 
 class TurnRunner(Protocol):
@@ -47,6 +48,16 @@ class TurnRunner(Protocol):
 
     async def detokenize(self, model: str, ids: Sequence[int], client: str = "") -> str:
         """Return the text of ids. Raises ``ServerError``."""
+
+
+class VectorMaker(Protocol):
+    """Embeds and reranks."""
+
+    async def embed(self, request: EmbeddingsRequest) -> Embeddings:
+        """Return a vector for each input. Raises ``ServerError``; cancelling it frees the engine."""
+
+    async def rerank(self, request: RerankRequest) -> Ranking:
+        """Return the documents' places and scores, the best first. Raises as ``embed``."""
 
 
 class ModelPool(Protocol):
@@ -182,6 +193,7 @@ class Services:
     """The rooms that the endpoints reach. ``stop`` has the server end in order; it may be called more than once."""
 
     turns: TurnRunner
+    vectors: VectorMaker
     pool: ModelPool
     catalogue: ModelCatalogue
     system: SystemReporter

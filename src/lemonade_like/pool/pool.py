@@ -19,6 +19,7 @@ from lemonade_like.pool.engines import Engines
 from lemonade_like.pool.inspection import inspect, only_one
 from lemonade_like.pool.lease import Lease, Ticket, Waiting
 from lemonade_like.pool.limits import PoolLimits
+from lemonade_like.pool.modes import wrong_mode
 from lemonade_like.pool.news import News, Resumed
 from lemonade_like.pool.resident import FormatT
 from lemonade_like.pool.status import ModelStatus, describe_stage
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from lemonade_like.pool.loader import Loader, LoadOptions
     from lemonade_like.pool.resident import LoadedModel
     from lemonade_like.pool.state import Place
+    from lemonade_like.settings import Mode
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,38 @@ class Pool(Generic[FormatT]):
             async for _ in ticket.waiting():
                 continue
             yield ticket.lease
+
+    def spare_slots(self, name: str) -> int:
+        """Return how many slots of the model nobody uses or waits for. Raises ``ModelNotFound``."""
+        known = self._registry.resolve(name)
+        self._engines.notice_deaths()
+        return 0 if self._draining else self._scheduler.spare_slots(known)
+
+    @contextlib.asynccontextmanager
+    async def spare_lease(self, name: str, client: str = "") -> AsyncIterator[Lease[FormatT] | None]:
+        """Lend a slot that nobody uses or waits for, or ``None``: nobody waits for it, and nobody is kept waiting."""
+        if not self.spare_slots(name):
+            yield None
+            return
+        async with self.ticket(name, client) as ticket:
+            yield ticket.lease if ticket.granted else None
+
+    async def require_mode(self, name: str, wanted: Mode) -> None:
+        """Check that the model of that name is for what is asked of it; loads nothing.
+
+        Raises:
+            ModelNotFound: there is no such model.
+            WrongMode: it is for something else; the message says what, and what to do.
+        """
+        known = self._registry.resolve(name)
+        resident = self._engines.ready(known)
+        if resident is not None and self._registry.still_means(resident.model):
+            model, mode = resident.model, resident.mode
+        else:
+            described = await asyncio.to_thread(lambda: self._registry.describe(self._registry.find(known)))
+            model, mode = described.model, described.mode
+        if mode != wanted:
+            raise wrong_mode(model, mode, wanted)
 
     async def prompt_format(self, name: str) -> tuple[str, FormatT | None]:
         """Return the model's own name and what renders its prompts, without loading it; ``None`` is its own template.

@@ -63,6 +63,12 @@ class Scheduler:
         cutoff = self._cutoff(self.state(place.model))
         return cutoff is not None and place.number >= cutoff
 
+    def spare_slots(self, name: str) -> int:
+        """Return how many slots there are that whoever arrives now gets at once."""
+        model = self.state(name)
+        open_to_all = model.stage == "ready" and not model.queue and self._cutoff(model) is None
+        return model.slots - len(model.running) if open_to_all else 0
+
     # -- events ---------------------------------------------------------------------------------------------------
 
     def arrive(self, name: str, client: str, now: float, *, turn: bool = True) -> Place:

@@ -12,6 +12,8 @@ ENV_PREFIX = "LEMONADE_LIKE_"
 Backend = Literal["auto", "bundled", "system", "cpu", "vulkan", "cuda", "rocm", "metal"]
 HarmonyMode = Literal["auto", "always", "never"]
 LogFormat = Literal["text", "json"]
+#: What a model is for, and with it how its engine is started.
+Mode = Literal["chat", "embeddings", "reranking"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 ReasoningLevel = Literal["low", "medium", "high"]
 ReasoningFormat = Literal["separate", "inline", "hidden"]

@@ -74,7 +74,7 @@ class Turns:
         ``aclose()``, or cancelling the task that iterates, ends the turn on the engine at once.
 
         Raises:
-            ModelNotFound, QueueFull, EngineUnavailable: before the first event.
+            ModelNotFound, WrongMode, QueueFull, EngineUnavailable: before the first event.
             BadRequest, EngineFailure: before the first event or between two.
         """
         request = self._with_defaults(request)
@@ -140,6 +140,7 @@ class Turns:
             BadRequest, ModelNotFound, EngineFailure: as for the turn itself.
         """
         request = self._with_defaults(request)
+        await self._pool.require_mode(request.model, "chat")
         name, prompt_format = await self._pool.prompt_format(request.model)
         if prompt_format is not None:
             loaded = (model.ctx_size for model in self._pool.loaded() if model.name == name)
@@ -173,6 +174,7 @@ class Turns:
         self, request: TurnRequest | CompletionRequest, work: _Work
     ) -> AsyncGenerator[list[Event], None]:
         """Yield what is waited for, and then what ``work`` yields under its lease."""
+        await self._pool.require_mode(request.model, "chat")
         async with self._pool.ticket(request.model, request.client or request.owner) as ticket:
             log = TurnLog(ticket.place.model, texts=self._options.log_prompts)
             async for waiting in ticket.waiting():
