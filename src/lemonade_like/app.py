@@ -32,8 +32,10 @@ from lemonade_like.pool.limits import PoolLimits
 from lemonade_like.pool.loader import Loader
 from lemonade_like.pool.pool import Pool
 from lemonade_like.store.responses import ResponseStore, StoreLimits
+from lemonade_like.tools.toolbox import open_toolbox
 from lemonade_like.turns.formats import HarmonyFormats
 from lemonade_like.turns.service import TurnOptions, Turns
+from lemonade_like.turns.tool_loop import LoopLimits, ToolLoop
 
 if TYPE_CHECKING:
     from lemonade_like.engine.find import FoundEngine
@@ -74,8 +76,10 @@ async def open_services(
         engines = EngineManager(settings.backends_dir, settings.releases_url, reporter.forget)
         statistics = Statistics()
         responses = ResponseStore(settings.data_dir / "responses.sqlite3", _store_limits(settings))
+        turns = ObservedTurns(Turns(pool, _turn_options(settings)), statistics)
+        toolbox = open_toolbox(settings.tool_servers, settings.log_dir)
         services = Services(
-            turns=ObservedTurns(Turns(pool, _turn_options(settings)), statistics),
+            turns=ToolLoop(turns, toolbox, _loop_limits(settings)),
             pool=pool,
             catalogue=registry,
             system=reporter,
@@ -89,12 +93,14 @@ async def open_services(
             ),
             statistics=statistics,
             responses=responses,
+            tools=toolbox,
             version=version("lemonade-like"),
             started_at=time.time(),
         )
         try:
             yield services
         finally:
+            await toolbox.close()
             await engines.close()
             await services.manager.close()
             await pool.close()
@@ -110,6 +116,14 @@ def _turn_options(settings: Settings) -> TurnOptions:
         model_identity=settings.model_identity,
         knowledge_cutoff=settings.knowledge_cutoff,
         today=(lambda: date.fromisoformat(day)) if day else date.today,
+    )
+
+
+def _loop_limits(settings: Settings) -> LoopLimits:
+    return LoopLimits(
+        rounds=settings.max_tool_rounds,
+        result_characters=settings.tool_result_limit,
+        memory_bytes=settings.reasoning_memory * 1_000_000,
     )
 
 

@@ -26,6 +26,7 @@ from lemonade_like.pool.pool import LoadReport
 from lemonade_like.pool.status import ModelStatus
 from lemonade_like.settings import Settings
 from lemonade_like.store.responses import ResponseStore
+from lemonade_like.tools.toolbox import Toolbox
 from lemonade_like.turns.events import ContentDelta, Event, Finish, Usage
 from lemonade_like.turns.request import TurnRequest
 
@@ -165,6 +166,7 @@ def scripted_services(
         manager=ModelManager(catalogue, Pulls(place), place, in_use=lambda _: False),
         statistics=Statistics(),
         responses=responses or ResponseStore(None),
+        tools=Toolbox({}),
         version="1.2.3",
         started_at=1_700_000_000.5,
     )

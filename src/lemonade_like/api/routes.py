@@ -8,7 +8,18 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import APIRoute
 
 from lemonade_like.api.anthropic import messages
-from lemonade_like.api.lemonade import backends, delete, health, load, pull, register, stats, system_info, variants
+from lemonade_like.api.lemonade import (
+    backends,
+    delete,
+    health,
+    load,
+    pull,
+    register,
+    stats,
+    system_info,
+    tools,
+    variants,
+)
 from lemonade_like.api.openai import chat, models, render
 from lemonade_like.api.openai.responses import endpoints as responses
 from lemonade_like.api.services import services
@@ -33,6 +44,7 @@ _FAMILIES: Final = (
     load.router,
     register.router,
     stats.router,
+    tools.router,
 )
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from lemonade_like.pool.pool import LoadReport
     from lemonade_like.pool.status import ModelStatus
     from lemonade_like.store.responses import ResponseStore
+    from lemonade_like.tools.catalogue import Tool
+    from lemonade_like.tools.results import ToolOutcome
+    from lemonade_like.tools.toolbox import ToolServerReport
     from lemonade_like.turns.events import Event, Usage
     from lemonade_like.turns.preview import RenderedPrompt
     from lemonade_like.turns.request import TurnRequest
@@ -116,6 +119,19 @@ class TurnStatistics(Protocol):
         """Return the last turn and the totals, as JSON values."""
 
 
+class ServerTools(Protocol):
+    """Knows the tools that the server may run, and runs them."""
+
+    async def report(self) -> list[ToolServerReport]:
+        """Return what each tool server has to offer, or why it has nothing; never raises."""
+
+    async def named(self, name: str) -> Tool:
+        """Return the tool of that name. Raises ``ToolNotFound``, ``ToolServerUnavailable``."""
+
+    async def call(self, tool: Tool, arguments: dict[str, Any]) -> ToolOutcome:
+        """Check the arguments, and run the tool; cancelling this stops it. Raises ``ServerError``."""
+
+
 @dataclass
 class Services:
     """The rooms that the endpoints reach."""
@@ -128,6 +144,7 @@ class Services:
     manager: ModelManager
     statistics: TurnStatistics
     responses: ResponseStore
+    tools: ServerTools
     version: str
     started_at: float
 

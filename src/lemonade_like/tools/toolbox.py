@@ -141,13 +141,14 @@ def open_toolbox(servers: Mapping[str, ToolServer], log_dir: Path) -> Toolbox:
     return toolbox
 
 
-def _unknown(name: str, names: Iterable[str], reports: Iterable[ToolServerReport]) -> ServerError:
+def _unknown(name: str, names: Mapping[str, Tool], reports: Iterable[ToolServerReport]) -> ServerError:
     away = [report for report in reports if report.status in ("failed", "connecting")]
     if away:
         return ToolServerUnavailable(
             f"There is no tool called '{name}' now, but not all tool servers can be reached: "
             + " ".join(report.error or f"{report.label} is still connecting." for report in away)
         )
-    near = difflib.get_close_matches(name, list(names), n=3)
+    like = difflib.get_close_matches(name, [*names, *(tool.word for tool in names.values())], n=3)
+    near = [offered for offered, tool in names.items() if offered in like or tool.word in like]
     hint = f"Did you mean {' or '.join(near)}?" if near else "GET /v1/tools lists those that there are."
     return ToolNotFound(f"There is no tool called '{name}' here. {hint}", param="tool_name")

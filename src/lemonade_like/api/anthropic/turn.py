@@ -15,9 +15,10 @@ from lemonade_like.api.anthropic.schema import (
     SystemBlockIn,
     ToolUseChoiceIn,
 )
-from lemonade_like.api.tools import check_choice, distinct
+from lemonade_like.api.tools import distinct
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.messages import ChatMessage, FunctionTool, TextPart
+from lemonade_like.turns.choice import check_choice
 from lemonade_like.turns.request import ResponseFormat, Sampling, ToolChoice, TurnRequest
 
 if TYPE_CHECKING:
