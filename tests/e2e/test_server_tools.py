@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anthropic
 import httpx
 import openai
 import psutil
@@ -29,6 +33,13 @@ RESULT = '{"temperature": 22, "condition": "sunny"}'
 ONE = "What is the weather in Tokyo?"
 IN_A_ROW = "What is the weather in Tokyo and then in Paris?"
 AT_ONCE = "Check the weather in Tokyo and Paris at the same time."
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "tools.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -243,6 +254,79 @@ class TestResponses:
         with_tools = client.responses.input_tokens.count(model=TINY, input=ONE, tools=TOOLS)
         without = client.responses.input_tokens.count(model=TINY, input=ONE)
         assert with_tools.input_tokens > without.input_tokens
+
+
+class TestTheDocs:
+    """docs/tools.md tells what is so: its examples run."""
+
+    @pytest.mark.parametrize(
+        ("needle", "said"),
+        [
+            ("from openai", ["get_weather", RESULT, "It is sunny in Tokyo."]),
+            ("from anthropic", ["thinking\nmcp_tool_use\nmcp_tool_result\nthinking\ntext"]),
+        ],
+    )
+    def test_the_examples_run(self, server: str, needle: str, said: list[str]) -> None:
+        example = next(block for block in blocks("python") if needle in block)
+        run = subprocess.run(
+            [sys.executable, "-c", example.replace("http://localhost:8000", server)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert run.returncode == 0, run.stderr
+        for part in said:
+            assert part in run.stdout
+
+    def test_the_curl_lines_list_and_call(self, server: str) -> None:
+        (lines,) = blocks("console")
+        listing, calling = (shlex.split(line.removeprefix("$ ")) for line in lines.strip().splitlines())
+        called = httpx.post(calling[1].replace("localhost:8000", server), content=calling[3])
+        assert httpx.get(listing[1].replace("localhost:8000", server)).json()["data"]
+        assert called.json()["content"] == RESULT
+
+
+class TestMessages:
+    ASKED: Any = {
+        "model": TINY,
+        "max_tokens": 800,
+        "extra_body": {"temperature": 0},
+        "mcp_servers": [{"type": "url", "name": "weather"}],
+        "tools": [
+            {
+                "type": "mcp_toolset",
+                "mcp_server_name": "weather",
+                "default_config": {"enabled": False},
+                "configs": {"get_weather": {"enabled": True}},
+            }
+        ],
+    }
+
+    def test_each_step_is_a_block_streamed_and_whole(self, server: str) -> None:
+        with anthropic.Anthropic(base_url=server, api_key="none", max_retries=0) as client:
+            chat: Any = [{"role": "user", "content": ONE}]
+            message = client.beta.messages.create(**self.ASKED, messages=chat)
+            with client.beta.messages.stream(**self.ASKED, messages=chat) as stream:
+                pieces = stream.get_final_message()
+            chat += [
+                {"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in message.content]},
+                {"role": "user", "content": "What is the weather in Rome?"},
+            ]
+            second = client.beta.messages.create(**self.ASKED, messages=chat)
+
+        kinds = ["thinking", "mcp_tool_use", "mcp_tool_result", "thinking", "text"]
+        for answer, city in ((message, "Tokyo"), (pieces, "Tokyo"), (second, "Rome")):
+            assert [block.type for block in answer.content] == kinds
+            _, called, returned, _, text = answer.content
+            assert called.type == "mcp_tool_use" and called.input == {"location": city}
+            assert returned.type == "mcp_tool_result" and returned.tool_use_id == called.id
+            assert text.type == "text" and text.text == f"It is sunny in {city}."
+            assert answer.stop_reason == "end_turn"
+
+    def test_what_the_configuration_does_not_name_is_refused(self, server: str) -> None:
+        with anthropic.Anthropic(base_url=server, api_key="none", max_retries=0) as client:
+            for wrong in ({"url": "https://evil"}, {"name": "nobody"}):
+                asked = {**self.ASKED, "mcp_servers": [{**self.ASKED["mcp_servers"][0], **wrong}]}
+                with pytest.raises(anthropic.BadRequestError):
+                    client.beta.messages.create(**asked, messages=[{"role": "user", "content": ONE}])
 
 
 @pytest.mark.parametrize(

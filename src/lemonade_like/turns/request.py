@@ -48,8 +48,9 @@ class ResponseFormat:
 class ToolServerUse:
     """A tool server of the configuration whose tools the server is to run for the model.
 
-    ``allowed`` names those that may be called, ``None`` is all; ``read_only`` takes only those that say they change
-    nothing. ``index`` is its place among the request's tools, and ``param`` where its label stands.
+    ``allowed`` names those that may be called, ``None`` is all but the ``excluded``; ``read_only`` takes only those
+    that say they change nothing. ``index`` is its place among the request's tools, and ``param`` where its label
+    stands.
     """
 
     label: str
@@ -57,6 +58,7 @@ class ToolServerUse:
     read_only: bool = False
     index: int = 0
     param: str = "tools"
+    excluded: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,7 @@ async def _tools(use: ToolServerUse, toolbox: Toolbox) -> tuple[Tool, ...]:
     tools = await toolbox.tools_of(use.label)
     if use.read_only:
         tools = tuple(tool for tool in tools if tool.read_only)
+    tools = tuple(tool for tool in tools if tool.name not in use.excluded)
     if use.allowed is None:
         return tools
     there_are = {tool.name for tool in tools}
