@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -100,10 +101,10 @@ async def open_services(
         try:
             yield services
         finally:
-            await toolbox.close()
             await engines.close()
             await services.manager.close()
-            await pool.close()
+            # A tool server that does not end by itself holds up no engine.
+            await asyncio.gather(pool.close(), toolbox.close())
             responses.close()
 
 

@@ -126,11 +126,20 @@ def test_the_model_answers_with_what_the_tools_returned(
     assert pieces == whole(completion)
 
 
-def test_the_engine_reads_nothing_again_between_the_rounds(client: openai.OpenAI, server: str) -> None:
-    usage = client.chat.completions.create(**asked("What is the weather in Berlin?")).usage
+@pytest.mark.parametrize(
+    ("reasoning_format", "city"), [("separate", "Berlin"), ("inline", "Madrid"), ("hidden", "Sydney")]
+)
+def test_the_engine_reads_nothing_again_between_the_rounds(
+    client: openai.OpenAI, server: str, reasoning_format: str, city: str
+) -> None:
+    body = asked(f"What is the weather in {city}?", extra_body={"reasoning_format": reasoning_format})
+    completion = client.chat.completions.create(**body)
+    usage, content = completion.usage, completion.choices[0].message.content or ""
     # Each round is a turn of its own there.
     last = httpx.get(f"{server}/v1/stats").json()["last"]
 
+    assert content.endswith(f"It is sunny in {city}.")
+    assert content.count("<think>") == (2 if reasoning_format == "inline" else 0)
     assert usage is not None
     before = usage.total_tokens - last["prompt_tokens"] - last["completion_tokens"]
     assert last["prompt_tokens"] > before > 100

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp_types import ToolAnnotations
+from mcp_types import CallToolResult, ToolAnnotations
 
 server = MCPServer("test", log_level="CRITICAL")
 
@@ -65,6 +65,12 @@ def much(characters: int) -> str:
 def environment() -> str:
     """Return the names of the environment's variables."""
     return json.dumps(sorted(os.environ))
+
+
+@server.tool(structured_output=False)
+def large() -> CallToolResult:
+    """Return a number that JSON has no room for."""
+    return CallToolResult(content=[], structured_content={"number": 2**70})
 
 
 @server.tool()

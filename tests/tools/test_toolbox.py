@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from lemonade_like.settings.tools import ToolServer
+from lemonade_like.tools.connection import Connection
 from lemonade_like.tools.errors import (
     InvalidArguments,
     ToolFailed,
@@ -43,6 +44,8 @@ async def test_one_process_is_kept_for_all_calls_and_ended_with_the_toolbox(
         variables = json.loads(await call(tools, "mine__environment"))
         with pytest.raises(ToolFailed) as failed:
             await call(tools, "get_time")
+        with pytest.raises(ToolFailed, match="cannot be written as JSON"):
+            await call(tools, "large")
         with pytest.raises(InvalidArguments) as invalid:
             await call(tools, "get_weather", location=1)
         with pytest.raises(ToolNotFound, match="Did you mean get_weather"):
@@ -66,17 +69,20 @@ async def test_one_process_is_kept_for_all_calls_and_ended_with_the_toolbox(
 
 
 async def test_a_crash_is_told_to_the_call_that_hit_it_and_the_next_call_is_served_again(tmp_path: Path) -> None:
-    async with opened(tmp_path, mine=stdio(tmp_path)) as tools:
+    connection = Connection("mine", stdio(tmp_path), tmp_path / "stderr")
+    tools = Toolbox({"mine": connection})
+    try:
         with pytest.raises(ToolServerUnavailable, match="went away while crash ran"):
             await call(tools, "crash")
         assert await call(tools, "get_weather", location="Oslo") == WEATHER
 
         # One that dies while nobody calls is not noticed by anybody.
-        process = psutil.Process(int(log_of(tmp_path)[1].split()[1]))
-        process.kill()
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        psutil.Process(int(log_of(tmp_path)[1].split()[1])).kill()
+        while connection.status == "connected":
             await asyncio.sleep(0.01)
         assert await call(tools, "get_weather", location="Oslo") == WEATHER
+    finally:
+        await tools.close()
 
     assert sum(line.startswith("started") for line in log_of(tmp_path)) == 3
 

@@ -44,8 +44,6 @@ _LONGEST_PAUSE: Final = 60.0
 _MOST_PAGES: Final = 100
 #: The protocol asks for letters, digits and a few signs. What is no word, no client could send back.
 _NAME: Final = re.compile(r"\S{1,128}")
-#: How the SDK says that there is no connection, or (over HTTP) that the server does not know of it any more.
-_LOST: Final = (CONNECTION_CLOSED, INVALID_REQUEST)
 _LONGEST_MESSAGE: Final = 500
 _LATE: Final = f"did not answer in {CONNECT_SECONDS:g} seconds"
 
@@ -72,7 +70,7 @@ class Connection:
         self._owners: set[asyncio.Task[None]] = set()
         self._stale = False
         self._closed = False
-        self._failures = 0
+        self._pause = _FIRST_PAUSE
         self._not_before = 0.0
 
     @property
@@ -118,7 +116,7 @@ class Connection:
                 "may be given more in the configuration ('timeout')."
             ) from None
         except MCPError as error:
-            if error.code not in _LOST:
+            if not self._is_lost(error):
                 raise _failed(tool, error.message) from None
             live.gone.set()
             raise self._unavailable(f"went away while {tool.name} ran, which may be done, half done or not") from None
@@ -127,11 +125,12 @@ class Connection:
             _logger.debug("The tool %s of %s returned something else", tool.name, self.label, exc_info=True)
             raise _failed(tool, _said(error)) from error
         said = result.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if not _is_writable(said):
+            raise _failed(tool, "it returned what cannot be written as JSON")
         content, structured = said["content"], said.get("structuredContent")
         text = text_of(content, structured)
         if result.is_error:
             raise _failed(tool, text)
-        _check_writable(tool, said)
         return ToolOutcome(text, content, structured, monotonic() - started)
 
     def open(self) -> None:
@@ -192,7 +191,7 @@ class Connection:
             async with connect(self._server, self._log, on_lost=gone.set, on_change=self._changed) as client:
                 live = _Live(client, gone, await self._listed(client))
                 timer.cancel()
-                self.error, self._failures = None, 0
+                self.error, self._pause = None, _FIRST_PAUSE
                 opening.set_result(live)
                 _logger.info("connected to the tool server %s, which has %d tools", self.label, len(live.tools))
                 await gone.wait()
@@ -210,8 +209,8 @@ class Connection:
 
     def _failed(self, opening: asyncio.Future[_Live], why: str) -> None:
         self.error = why
-        self._not_before = monotonic() + min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self._failures)
-        self._failures += 1
+        self._not_before = monotonic() + self._pause
+        self._pause = min(_LONGEST_PAUSE, 2 * self._pause)
         opening.set_exception(self._unavailable(why))
         if not self._closed:
             _logger.warning("the tool server %s %s", self.label, why)
@@ -227,6 +226,10 @@ class Connection:
         if isinstance(error, MCPError):
             return f"does not speak MCP, or ended at once: {_said(error)}. What it said is in {self._log.name}"
         return f"cannot be started: {_said(error)}"
+
+    def _is_lost(self, error: MCPError) -> bool:
+        """Whether there is no connection any more; over HTTP, also whether the server does not know of it any more."""
+        return error.code == CONNECTION_CLOSED or (self._server.command is None and error.code == INVALID_REQUEST)
 
     def _unavailable(self, why: str) -> ToolServerUnavailable:
         return ToolServerUnavailable(f"The tool server {self.label} {why}.")
@@ -248,7 +251,7 @@ class Connection:
                     bool(tool.annotations and tool.annotations.read_only_hint),
                 )
                 for tool in page.tools
-                if _NAME.fullmatch(tool.name)
+                if _NAME.fullmatch(tool.name) and _is_writable(tool.input_schema)
             ]
             cursor = page.next_cursor
             if cursor is None:
@@ -272,11 +275,13 @@ def _cancel_after(seconds: float, late: asyncio.Event) -> asyncio.TimerHandle:
     return asyncio.get_running_loop().call_later(seconds, give_up)
 
 
-def _check_writable(tool: Tool, said: Any) -> None:
+def _is_writable(value: Any) -> bool:
+    """Whether it has no numbers of more than 64 bits, nor anything else that JSON is not written with here."""
     try:
-        orjson.dumps(said)
-    except TypeError as error:  # numbers of more than 64 bits, halves of characters
-        raise _failed(tool, f"it returned what cannot be written as JSON: {error}") from None
+        orjson.dumps(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _failed(tool: Tool, text: str) -> ToolFailed:

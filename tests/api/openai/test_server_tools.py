@@ -177,7 +177,7 @@ def test_an_error_is_read_in_any_of_its_forms(error: Any) -> None:
     assert response(input=[USER, item]).messages[-1].text == "Error: two"
 
 
-@pytest.mark.parametrize("missing", ["name", "server_label", "arguments"])
+@pytest.mark.parametrize("missing", ["id", "name", "server_label", "arguments"])
 def test_a_call_that_is_not_whole_is_refused(missing: str) -> None:
     item = {"type": "mcp_call", "server_label": "files", "id": "x", "name": "read", "arguments": "{}"}
     with pytest.raises(BadRequest) as caught:

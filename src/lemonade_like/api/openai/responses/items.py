@@ -116,7 +116,9 @@ def chat(history: Sequence[ItemIn], items: Sequence[ItemIn]) -> Iterator[ChatMes
 def server_calls(items: Iterable[ItemIn]) -> dict[str, tuple[str, str]]:
     """Return by its id which call the server ran: the tool server's label, and the tool's name there."""
     return {
-        _server_call_id(item): (item.server_label or "", item.name or "") for item in items if item.type == "mcp_call"
+        call_id: (item.server_label or "", item.name or "")
+        for item in items
+        if item.type == "mcp_call" and (call_id := _server_call_id(item)) is not None
     }
 
 
@@ -125,9 +127,9 @@ def listed_servers(items: Iterable[ItemIn]) -> frozenset[str]:
     return frozenset(item.server_label for item in items if item.type == "mcp_list_tools" and item.server_label)
 
 
-def _server_call_id(item: ItemIn) -> str:
+def _server_call_id(item: ItemIn) -> str | None:
     """The id by which the model knows it; a client may have kept no more than OpenAI's fields."""
-    return item.call_id or item.id or ""
+    return item.call_id or item.id
 
 
 def _add(item: ItemIn, assistant: _Assistant, path: str) -> None:
@@ -137,7 +139,7 @@ def _add(item: ItemIn, assistant: _Assistant, path: str) -> None:
         if said := _reasoning(item):
             assistant.reasoning.append(said)
     elif item.type == "mcp_call":
-        call_id = _server_call_id(item)
+        call_id = _needed(_server_call_id(item), item, path, "id")
         name = _needed(item.name, item, path, "name")
         _needed(item.server_label, item, path, "server_label")
         assistant.calls.append(ToolCall(call_id, word(name), _needed(item.arguments, item, path, "arguments")))

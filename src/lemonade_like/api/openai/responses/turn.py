@@ -124,8 +124,8 @@ def _chosen(
     else:
         chosen = [NamedResponseToolIn(type=choice.type, name=choice.name, server_label=choice.server_label)]
         mode, word = "required", choice.type
-    names = frozenset(_name(tool) for tool in chosen if tool.type != "mcp" or tool.name is not None)
-    servers = frozenset(tool.server_label or "" for tool in chosen if tool.type == "mcp" and tool.name is None)
+    names = [_name(tool) for tool in chosen if tool.type != "mcp" or tool.name is not None]
+    servers = [tool.server_label or "" for tool in chosen if tool.type == "mcp" and tool.name is None]
     if checked:
         check_choice(tools, names=[*names, *servers], required=word)
     if mode == "required" and not chosen:
@@ -134,7 +134,7 @@ def _chosen(
             param="tool_choice",
             code="invalid_value",
         )
-    return names, servers, mode
+    return frozenset(names), frozenset(servers), mode
 
 
 def _name(tool: NamedResponseToolIn) -> str:
