@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -40,8 +41,10 @@ from lemonade_like.pool.limits import PoolLimits
 from lemonade_like.pool.loader import Loader
 from lemonade_like.pool.pool import Pool
 from lemonade_like.store.responses import ResponseStore, StoreLimits
+from lemonade_like.tools.toolbox import open_toolbox
 from lemonade_like.turns.formats import HarmonyFormats
 from lemonade_like.turns.service import TurnOptions, Turns
+from lemonade_like.turns.tool_loop import LoopLimits, ToolLoop
 from lemonade_like.vectors.service import Vectors
 
 if TYPE_CHECKING:
@@ -90,8 +93,11 @@ async def open_services(
         reporter = Reporter(found, hub.folder)
         engines = EngineManager(settings.backends_dir, settings.releases_url, reporter.forget)
         responses = ResponseStore(settings.data_dir / "responses.sqlite3", _store_limits(settings))
+        turns = observation.of(Turns(pool, _turn_options(settings)), pool.known_name)
+        toolbox = open_toolbox(settings.tool_servers, settings.log_dir)
         services = Services(
-            turns=observation.of(Turns(pool, _turn_options(settings)), pool.known_name),
+            turns=ToolLoop(turns, toolbox, _loop_limits(settings)),
+            texts=turns,
             vectors=Vectors(pool),
             pool=pool,
             catalogue=registry,
@@ -106,6 +112,7 @@ async def open_services(
             ),
             statistics=observation.statistics,
             responses=responses,
+            tools=toolbox,
             stop=cache(partial(signal.raise_signal, signal.SIGTERM)),
             limits=BodyLimits(settings.max_body_mb << 20, settings.max_messages),
             version=version("lemonade-like"),
@@ -116,7 +123,8 @@ async def open_services(
         finally:
             await engines.close()
             await services.manager.close()
-            await pool.close()
+            # A tool server that does not end by itself holds up no engine.
+            await asyncio.gather(pool.close(), toolbox.close())
             responses.close()
 
 
@@ -130,6 +138,14 @@ def _turn_options(settings: Settings) -> TurnOptions:
         knowledge_cutoff=settings.knowledge_cutoff,
         log_prompts=settings.log_prompts,
         today=(lambda: date.fromisoformat(day)) if day else date.today,
+    )
+
+
+def _loop_limits(settings: Settings) -> LoopLimits:
+    return LoopLimits(
+        rounds=settings.max_tool_rounds,
+        result_characters=settings.tool_result_limit,
+        memory_bytes=settings.reasoning_memory * 1_000_000,
     )
 
 
