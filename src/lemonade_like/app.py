@@ -91,6 +91,7 @@ async def open_services(
             responses=responses,
             version=version("lemonade-like"),
             started_at=time.time(),
+            keep_alive_seconds=settings.keep_alive,
         )
         try:
             yield services

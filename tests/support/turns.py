@@ -152,6 +152,7 @@ def scripted_services(
     system: SystemReporter | None = None,
     engines: EngineInstaller | None = None,
     responses: ResponseStore | None = None,
+    keep_alive_seconds: float = 5.0,
 ) -> Services:
     catalogue = FakeCatalogue(*MODELS)
     # No hub is there.
@@ -167,6 +168,7 @@ def scripted_services(
         responses=responses or ResponseStore(None),
         version="1.2.3",
         started_at=1_700_000_000.5,
+        keep_alive_seconds=keep_alive_seconds,
     )
 
 

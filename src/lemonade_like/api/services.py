@@ -118,7 +118,8 @@ class TurnStatistics(Protocol):
 
 @dataclass
 class Services:
-    """The rooms that the endpoints reach."""
+    """The rooms that the endpoints reach, and what they know of the server. ``keep_alive_seconds`` is for how long the
+    stream of a turn may be silent."""
 
     turns: TurnRunner
     pool: ModelPool
@@ -130,6 +131,7 @@ class Services:
     responses: ResponseStore
     version: str
     started_at: float
+    keep_alive_seconds: float
 
 
 def services(request: Request) -> Services:

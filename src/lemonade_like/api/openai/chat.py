@@ -43,7 +43,12 @@ async def create_chat_completion(request: Request) -> Response:
             include_harmony=include_harmony,
             function_call=function_call,
         )
-        return EventStream(batches, writer, on_end=lambda: note_answer(request.scope, writer))
+        return EventStream(
+            batches,
+            writer,
+            on_end=lambda: note_answer(request.scope, writer),
+            keep_alive_seconds=rooms.keep_alive_seconds,
+        )
 
     fold = AnswerFold(header, choices=body.choices, include_harmony=include_harmony, function_call=function_call)
 

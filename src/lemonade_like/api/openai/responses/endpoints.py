@@ -66,7 +66,12 @@ async def create_response(request: Request) -> Response:
     )
     if body.stream:
         writer = EventWriter(header)
-        return EventStream(batches, writer, on_end=lambda: note_answer(request.scope, writer))
+        return EventStream(
+            batches,
+            writer,
+            on_end=lambda: note_answer(request.scope, writer),
+            keep_alive_seconds=rooms.keep_alive_seconds,
+        )
 
     async def gather() -> None:
         async with aclosing(batches):
