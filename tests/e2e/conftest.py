@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import openai
 import pytest
 
+from tests.support.checked import async_openai_client, openai_client
 from tests.support.server_process import address, server_process
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
+
+    import openai
 
 #: Several engines on few cores: with more threads they would spin for each other.
 ONE_THREAD = ("--llamacpp-args", "--threads 1")
@@ -36,13 +38,13 @@ def server(cache_dir: Path, smollm: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def client(server: str) -> Iterator[openai.OpenAI]:
-    """The real SDK, blocking."""
-    with openai.OpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0) as client:
+    """The real SDK, blocking; each answer is checked strictly."""
+    with openai_client(server) as client:
         yield client
 
 
 @pytest.fixture
 async def async_client(server: str) -> AsyncIterator[openai.AsyncOpenAI]:
-    """The real SDK, asynchronous."""
-    async with openai.AsyncOpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0) as client:
+    """The real SDK, asynchronous; each answer is checked strictly."""
+    async with async_openai_client(server) as client:
         yield client

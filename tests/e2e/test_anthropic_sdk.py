@@ -9,6 +9,7 @@ import anthropic
 import httpx
 import pytest
 
+from tests.support.checked import anthropic_client, async_anthropic_client
 from tests.support.messages import WEATHER, checked, events_of, put_together
 
 if TYPE_CHECKING:
@@ -24,15 +25,15 @@ GREEDY = {"temperature": 0}
 
 @pytest.fixture(scope="module")
 def client(server: str) -> Iterator[anthropic.Anthropic]:
-    """The real SDK, blocking."""
-    with anthropic.Anthropic(base_url=server, api_key="none", max_retries=0) as client:
+    """The real SDK, blocking; each answer is checked strictly."""
+    with anthropic_client(server) as client:
         yield client
 
 
 @pytest.fixture
 async def async_client(server: str) -> AsyncIterator[anthropic.AsyncAnthropic]:
-    """The real SDK, asynchronous."""
-    async with anthropic.AsyncAnthropic(base_url=server, api_key="none", max_retries=0) as client:
+    """The real SDK, asynchronous; each answer is checked strictly."""
+    async with async_anthropic_client(server) as client:
         yield client
 
 
