@@ -150,9 +150,9 @@ class Asker:
 
 
 @asynccontextmanager
-async def asker() -> AsyncIterator[Asker]:
+async def asker(turns: ScriptedTurns | None = None) -> AsyncIterator[Asker]:
     """One to ask."""
-    turns = ScriptedTurns([[ReasoningDelta("Hm."), ContentDelta("Hello"), Finish("stop", Usage(3, 2, 1))]])
+    turns = turns or ScriptedTurns([[ReasoningDelta("Hm."), ContentDelta("Hello"), Finish("stop", Usage(3, 2, 1))]])
     async with client_of(scripted_app(scripted_services(turns))) as client:
         yield Asker(client, turns)
 
@@ -163,7 +163,12 @@ def placed(body: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
     steps = re.findall(r"\[\]|[^.\[\]]+", path)
     place = changed
     for step, following in itertools.pairwise(steps):
-        place = place[0] if step == "[]" else place.setdefault(step, [{}] if following == "[]" else {})
+        if step == "[]":
+            place = place[0]
+            continue
+        if not isinstance(place.get(step), list if following == "[]" else dict):
+            place[step] = [{}] if following == "[]" else {}
+        place = place[step]
     place[steps[-1]] = value
     result: dict[str, Any] = changed
     return result
