@@ -118,7 +118,7 @@ async def test_an_item_that_only_others_can_read_is_not_shown(app: Asker, kind: 
     assert (without.status, with_it) == (200, without)
 
 
-@pytest.mark.parametrize("kind", sorted(kinds(ToolParam) - {"function", "custom"}))
+@pytest.mark.parametrize("kind", sorted(kinds(ToolParam) - {"function", "custom", "namespace"}))
 async def test_a_tool_that_only_others_can_run_is_left_out(app: Asker, kind: str) -> None:
     without, with_it = [
         await app.outcome(PATH, {**BASE, "tools": tools}) for tools in ([], [{"type": kind, "name": "f"}])

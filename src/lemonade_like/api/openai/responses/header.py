@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lemonade_like.api.openai.responses.turn import custom_tools, offered_tools
+from lemonade_like.api.openai.responses.tools import custom_tools, namespaces, offered_tools
 from lemonade_like.api.openai.responses.writer import ResponseHeader
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def response_header(body: ResponsesRequest, *, stored: bool) -> ResponseHeader:
         "instructions": body.instructions,
         "previous_response_id": body.previous_response_id,
         "metadata": body.metadata or {},
-        "tools": [_tool(tool) for tool in offered_tools(body)],
+        "tools": [_tool(tool) for tool in offered_tools(body.tools)],
         "tool_choice": _tool_choice(body.tool_choice),
         "parallel_tool_calls": body.parallel_tool_calls is not False,
         "temperature": body.temperature,
@@ -45,10 +45,13 @@ def response_header(body: ResponsesRequest, *, stored: bool) -> ResponseHeader:
         "safety_identifier": body.safety_identifier,
         "prompt_cache_key": body.prompt_cache_key,
     }
-    return ResponseHeader(asked, custom_tools(body), body.wants_encrypted_reasoning)
+    return ResponseHeader(asked, custom_tools(body.tools), body.wants_encrypted_reasoning, namespaces(body.tools))
 
 
 def _tool(tool: ResponseToolIn) -> dict[str, Any]:
+    if tool.type == "namespace":
+        inner = [_tool(one) for one in offered_tools(tool.tools)]
+        return {"type": tool.type, "name": tool.name, "description": tool.description or "", "tools": inner}
     if tool.type == "custom":
         return tool.model_dump(exclude_none=True, exclude={"parameters", "strict"})
     return {

@@ -76,6 +76,7 @@ class ItemIn(_Wire):
     status: str | None = None
     call_id: CalledName | None = None
     name: CalledName | None = None
+    namespace: CalledName | None = None
     arguments: str | None = None
     input: str | None = None
     output: Parts | None = None
@@ -89,7 +90,7 @@ class ItemIn(_Wire):
 
 
 class ResponseToolIn(_Wire):
-    """A tool: a function, a custom one that takes text, or one that OpenAI runs."""
+    """A tool: a function, a custom one that takes text, a namespace of such, or one that OpenAI runs."""
 
     type: str
     name: FunctionName | None = Field(default=None, validate_default=True)
@@ -97,12 +98,13 @@ class ResponseToolIn(_Wire):
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
     format: dict[str, Any] | None = None
+    tools: list[ResponseToolIn] | None = None
 
     @field_validator("name")
     @classmethod
     def _own_tools_have_a_name(cls, name: str | None, info: ValidationInfo) -> str | None:
         kind = info.data.get("type")
-        if name is None and kind in ("function", "custom"):
+        if name is None and kind in ("function", "custom", "namespace"):
             raise PydanticCustomError("name", "is required in a tool of type '{kind}'", {"kind": kind})
         return name
 

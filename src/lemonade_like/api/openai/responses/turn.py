@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from lemonade_like.api.openai.responses import custom
 from lemonade_like.api.openai.responses.items import chat
-from lemonade_like.api.openai.responses.schema import CountInputTokensRequest, ResponsesRequest, ResponseToolIn
-from lemonade_like.api.tools import check_choice, distinct
+from lemonade_like.api.openai.responses.schema import CountInputTokensRequest, ResponsesRequest
+from lemonade_like.api.openai.responses.tools import OWN, function_tools
+from lemonade_like.api.tools import check_choice
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.conversation import EFFORTS
 from lemonade_like.harmony.messages import ChatMessage, FunctionTool, TextPart
@@ -19,13 +18,6 @@ if TYPE_CHECKING:
 
     from lemonade_like.api.openai.responses.schema import ItemIn, TextFormatIn
 
-_OWN: Final = ("function", "custom")
-#: Tools that OpenAI runs, or that only its models know how to call. The model is not told of them.
-_HOSTED: Final = re.compile(
-    r"(web_search|computer)(_\w+)?|file_search|code_interpreter|mcp|image_generation|local_shell|shell|apply_patch"
-    r"|tool_search|namespace|programmatic_tool_calling"
-)
-
 
 def turn_request(body: CountInputTokensRequest, history: Sequence[ItemIn] = ()) -> TurnRequest:
     """Return what is asked of the turn; ``history`` is what was said before the input.
@@ -35,7 +27,7 @@ def turn_request(body: CountInputTokensRequest, history: Sequence[ItemIn] = ()) 
             are no items, a tool is of an unknown type, two have one name, the tool choice asks for one that is not
             offered, or the effort is none that is known.
     """
-    tools = distinct(_tools(body.tools or ()), "name")
+    tools = function_tools(body.tools)
     allowed, choice = _chosen(tools, body)
     sampled = body if isinstance(body, ResponsesRequest) else None
     messages = tuple(chat(history, body.input or ()))
@@ -57,40 +49,9 @@ def turn_request(body: CountInputTokensRequest, history: Sequence[ItemIn] = ()) 
     )
 
 
-def offered_tools(body: CountInputTokensRequest) -> list[ResponseToolIn]:
-    """Return the tools that the model is told of."""
-    return [tool for tool in body.tools or () if tool.type in _OWN]
-
-
-def tools_left_out(body: CountInputTokensRequest) -> list[str]:
-    """Return the types of those that it is not."""
-    return [tool.type for tool in body.tools or () if tool.type not in _OWN]
-
-
-def custom_tools(body: CountInputTokensRequest) -> frozenset[str]:
-    """Return the names of the tools that take text."""
-    return frozenset(tool.name for tool in body.tools or () if tool.type == "custom" and tool.name is not None)
-
-
 def _instructions(text: str | None) -> Iterator[ChatMessage]:
     if text:
         yield ChatMessage("system", (TextPart(text),), index=-1)
-
-
-def _tools(offered: Sequence[ResponseToolIn]) -> Iterator[FunctionTool]:
-    for place, tool in enumerate(offered):
-        description = tool.description or ""
-        if tool.type == "function" and tool.name is not None:
-            yield FunctionTool(tool.name, description, tool.parameters, bool(tool.strict), place)
-        elif tool.type == "custom" and tool.name is not None:
-            yield FunctionTool(tool.name, custom.described(description, tool.format), custom.PARAMETERS, index=place)
-        elif not _HOSTED.fullmatch(tool.type):
-            raise BadRequest(
-                f"'tools[{place}].type' is '{tool.type}', which is no type of a tool. Declare the tool as a function, "
-                "with 'name', 'description' and 'parameters'.",
-                param=f"tools[{place}].type",
-                code="invalid_value",
-            )
 
 
 def _chosen(tools: tuple[FunctionTool, ...], body: CountInputTokensRequest) -> tuple[frozenset[str] | None, ToolChoice]:
@@ -99,7 +60,7 @@ def _chosen(tools: tuple[FunctionTool, ...], body: CountInputTokensRequest) -> t
     if choice is None:
         return None, "auto"
     if choice.type == "allowed_tools":
-        names = [tool.name or "" for tool in choice.tools or () if tool.type in _OWN]
+        names = [tool.name or "" for tool in choice.tools or () if tool.type in OWN]
         mode: ToolChoice = choice.mode or "auto"
         check_choice(tools, names=names, required=mode if mode == "required" else None)
         if mode == "required" and not names:
