@@ -39,6 +39,11 @@ def test_an_alias_stands_for_a_name(asked: str, name: str | None) -> None:
     assert Aliases(aliases).target(asked) == name
 
 
+def test_what_is_too_long_for_a_name_is_no_alias() -> None:
+    aliases = Aliases({"*a*a*a*b": "any"})
+    assert (aliases.target("a" * 200 + "b"), aliases.target("a" * 1_000_000)) == ("any", None)
+
+
 def test_an_exact_alias_goes_before_one_with_a_star() -> None:
     aliases = Aliases({"*": "any", "x": "that"})
     assert [aliases.target(asked) for asked in ("x", "y")] == ["that", "any"]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+#: Longer than any name of a model; a pattern with several stars would take its time over more.
+_LONGEST: Final = 256
 
 
 class Aliases:
@@ -20,6 +23,8 @@ class Aliases:
 
     def target(self, alias: str) -> str | None:
         """Return the name that the alias stands for, if it is one."""
+        if len(alias) > _LONGEST:
+            return None
         folded = alias.casefold()
         if folded in self._exact:
             return self._exact[folded]

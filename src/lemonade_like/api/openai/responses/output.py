@@ -195,11 +195,20 @@ class Output:
         if self._sink is not None and item.kind == "function_call":
             self._sink.delta(item, text, ())
 
-    def _start(self, kind: ItemKind, phase: Phase | None = None, **called: Any) -> OutputItem:
+    def _start(
+        self,
+        kind: ItemKind,
+        phase: Phase | None = None,
+        *,
+        call_id: str = "",
+        name: str = "",
+        namespace: str | None = None,
+    ) -> OutputItem:
         self._close("completed")
         index = len(self.items)
         item_id = output_id(self._response_id, _IDS[kind], index)
-        item = OutputItem(kind, item_id, index, phase, packed=self._packed and kind == "reasoning", **called)
+        packed = self._packed and kind == "reasoning"
+        item = OutputItem(kind, item_id, index, phase, call_id, name, namespace, packed)
         self.items.append(item)
         self._seen.add(kind)
         self._open = item
