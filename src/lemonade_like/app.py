@@ -14,9 +14,11 @@ import aiohttp
 from fastapi import FastAPI
 
 from lemonade_like.access.keys import ApiKeys, KeyGate
+from lemonade_like.api.description import INFO
+from lemonade_like.api.docs_page import install_docs_page
 from lemonade_like.api.errors import UnexpectedErrors, error_response, install_error_handlers
-from lemonade_like.api.openapi import install_body_definitions
-from lemonade_like.api.routes import endpoint_paths, install_routes
+from lemonade_like.api.openapi import install_description, operation_id
+from lemonade_like.api.routes import endpoints, install_routes, methods_of
 from lemonade_like.api.services import Services
 from lemonade_like.engine.backends.manager import EngineManager
 from lemonade_like.engine.backends.report import Reporter
@@ -131,17 +133,20 @@ def create_app(settings: Settings, open_services: OpenServices = open_services) 
             yield
 
     app = FastAPI(
-        title="lemonade-like",
+        **INFO,
         version=version("lemonade-like"),
-        summary="An OpenAI-compatible server for llama.cpp that speaks Harmony.",
         lifespan=lifespan,
+        generate_unique_id_function=operation_id,
+        docs_url=None,
+        redoc_url=None,
     )
-    install_error_handlers(app, endpoint_paths())
-    install_body_definitions(app)
+    install_error_handlers(app, [path for path, _ in endpoints()], methods_of)
+    keys = ApiKeys([settings.api_key.get_secret_value() if settings.api_key else ""])
+    install_description(app, keys.refusals)
     install_routes(app)
+    install_docs_page(app)
     # The last one added is the outermost.
-    key = settings.api_key.get_secret_value() if settings.api_key else ""
-    app.add_middleware(KeyGate, keys=ApiKeys([key]), refuse=error_response)
+    app.add_middleware(KeyGate, keys=keys, refuse=error_response)
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(RequestLog)
     return app

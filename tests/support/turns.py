@@ -28,6 +28,7 @@ from lemonade_like.settings import Settings
 from lemonade_like.store.responses import ResponseStore
 from lemonade_like.turns.events import ContentDelta, Event, Finish, Usage
 from lemonade_like.turns.request import TurnRequest
+from tests.support.described import CheckedTransport, Described
 
 #: One step of a turn: a batch to yield, an error to raise, or something to wait for.
 Step = list[Event] | BaseException | asyncio.Event
@@ -175,14 +176,30 @@ def scripted_app(services: Services | None = None, **settings: object) -> FastAP
     async def open_services(_: Settings) -> AsyncIterator[Services]:
         yield services or scripted_services()
 
-    return create_app(Settings(**settings), open_services)
+    app = create_app(Settings(**settings), open_services)
+    app.state.settings = repr(sorted(settings.items()))
+    return app
+
+
+#: By the settings of their apps: to write one takes long enough to be noticed over a thousand tests.
+_DESCRIBED: dict[str, Described] = {}
+
+
+def described(app: FastAPI) -> Described:
+    """What an app says of its answers."""
+    settings: str | None = getattr(app.state, "settings", None)
+    if settings is None:
+        return Described(app.openapi())
+    if settings not in _DESCRIBED:
+        _DESCRIBED[settings] = Described(app.openapi())
+    return _DESCRIBED[settings]
 
 
 @asynccontextmanager
 async def client_of(app: FastAPI, base_url: str = "http://server") -> AsyncIterator[httpx.AsyncClient]:
-    """A client that calls the app without a network. It gets an answer only when it is whole."""
+    """A client that calls the app without a network. It gets an answer only when it is whole, and described."""
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base_url) as client,
+        httpx.AsyncClient(transport=CheckedTransport(app, described(app)), base_url=base_url) as client,
     ):
         yield client

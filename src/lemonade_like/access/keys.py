@@ -29,6 +29,10 @@ class ApiKeys:
     def __bool__(self) -> bool:
         return bool(self._keys)
 
+    def refusals(self, path: str) -> frozenset[int]:
+        """Return the statuses with which a request for this path may be refused."""
+        return frozenset({401}) if self and path not in _OPEN_PATHS else frozenset()
+
     def match(self, offered: Iterable[bytes]) -> bytes | None:
         """Return the right one of the keys offered, in a time that does not depend on how nearly the others are."""
         right = None

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import APIRoute
+from starlette.routing import compile_path
 
 from lemonade_like.api.anthropic import messages
 from lemonade_like.api.lemonade import backends, delete, health, load, pull, register, stats, system_info, variants
 from lemonade_like.api.openai import chat, models, render
 from lemonade_like.api.openai.responses import endpoints as responses
 from lemonade_like.api.services import services
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: OpenAI clients expect the first, Lemonade's the second.
 API_PREFIXES: Final = ("/v1", "/api/v1")
@@ -36,15 +40,22 @@ _FAMILIES: Final = (
 )
 
 
-def endpoint_paths() -> list[str]:
-    """Return the path of every endpoint."""
+def endpoints() -> Iterator[tuple[str, APIRoute]]:
+    """Yield the path of every endpoint, and what is there."""
     families = [(prefix, family) for prefix in API_PREFIXES for family in _FAMILIES]
-    return [
-        f"{prefix}{route.path}"
-        for prefix, family in [*families, ("", health.router)]
-        for route in family.routes
-        if isinstance(route, APIRoute)
-    ]
+    for prefix, family in [*families, ("", health.router)]:
+        for route in family.routes:
+            if isinstance(route, APIRoute):
+                yield f"{prefix}{route.path}", route
+
+
+def methods_of(path: str) -> set[str]:
+    """Return the methods that a path takes."""
+    found: set[str] = set()
+    for template, route in endpoints():
+        if compile_path(template)[0].match(path):
+            found.update(route.methods or ())
+    return found | {"HEAD"} if "GET" in found else found
 
 
 def install_routes(app: FastAPI) -> None:
@@ -56,9 +67,13 @@ def install_routes(app: FastAPI) -> None:
             app.include_router(family, prefix=prefix, include_in_schema=prefix == API_PREFIXES[0])
     app.include_router(health.router, include_in_schema=False)
     app.include_router(_root, include_in_schema=False)
+    # Last, since nobody waits for these.
+    for path, route in endpoints():
+        if "GET" in (route.methods or ()):
+            app.add_api_route(path, route.endpoint, methods=["HEAD"], response_model=None, include_in_schema=False)
 
 
-@_root.get("/")
+@_root.api_route("/", methods=["GET", "HEAD"])
 async def about(request: Request) -> dict[str, Any]:
     """Say what this is, and where the API is."""
     return {

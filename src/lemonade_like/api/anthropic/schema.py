@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -52,6 +53,10 @@ def _as_source(source: Any) -> Any:
     return {"type": "address", "url": source} if isinstance(source, str) else source
 
 
+def _spelt(form: re.Pattern[str]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": f"^(?:{form.pattern})$"})
+
+
 def _without(what: str) -> Any:
     """Return the type of a field that may only say that it wants nothing."""
 
@@ -60,12 +65,13 @@ def _without(what: str) -> Any:
             raise PydanticCustomError("unsupported", "is not supported here: {what}", {"what": what})
         return value
 
-    return Annotated[Any, AfterValidator(check)]
+    said: dict[str, Any] = {"description": f"Not supported: {what}.", "enum": [None, False, 0, "", [], {}]}
+    return Annotated[Any, AfterValidator(check), WithJsonSchema(said)]
 
 
-ToolName = Annotated[str, AfterValidator(_tool_name)]
+ToolName = Annotated[str, AfterValidator(_tool_name), _spelt(_TOOL_NAME)]
 #: A name in the history is what a model wrote, which no declaration has to have allowed.
-CalledName = Annotated[str, AfterValidator(_word)]
+CalledName = Annotated[str, AfterValidator(_word), _spelt(_WORD)]
 TokenLimit = Annotated[int, Field(ge=1, le=2**31 - 1)]
 TokenBudget = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
@@ -81,7 +87,9 @@ class SourceIn(_Wire):
     media_type: str | None = None
     data: str | None = None
     url: str | None = None
-    content: Annotated[list[BlockIn], BeforeValidator(_as_blocks)] | None = None
+    content: (
+        Annotated[list[BlockIn], BeforeValidator(_as_blocks, json_schema_input_type=str | list[BlockIn])] | None
+    ) = None
 
 
 class BlockIn(_Wire):
@@ -97,9 +105,11 @@ class BlockIn(_Wire):
     name: CalledName | None = None
     input: dict[str, Any] | None = None
     tool_use_id: CalledName | None = None
-    content: Annotated[list[BlockIn], BeforeValidator(_as_blocks)] | None = None
+    content: (
+        Annotated[list[BlockIn], BeforeValidator(_as_blocks, json_schema_input_type=str | list[BlockIn])] | None
+    ) = None
     is_error: bool | None = None
-    source: Annotated[SourceIn, BeforeValidator(_as_source)] | None = None
+    source: Annotated[SourceIn, BeforeValidator(_as_source, json_schema_input_type=str | SourceIn)] | None = None
     title: str | None = None
     context: str | None = None
 
@@ -114,7 +124,7 @@ class BlockMessageIn(_Wire):
     """One message; what tools returned stands in the user's."""
 
     role: Literal["user", "assistant", "system"]
-    content: Annotated[list[BlockIn], BeforeValidator(_as_blocks)]
+    content: Annotated[list[BlockIn], BeforeValidator(_as_blocks, json_schema_input_type=str | list[BlockIn])]
 
 
 class SystemBlockIn(_Wire):
@@ -202,7 +212,10 @@ class CountTokensRequest(_Wire):
 
     model: str = Field(min_length=1, description="Name of the model, as GET /models lists it.")
     messages: list[BlockMessageIn] = Field(min_length=1)
-    system: Annotated[list[SystemBlockIn], BeforeValidator(_as_blocks)] | None = None
+    system: (
+        Annotated[list[SystemBlockIn], BeforeValidator(_as_blocks, json_schema_input_type=str | list[SystemBlockIn])]
+        | None
+    ) = None
     tools: list[ClientToolIn] | None = None
     tool_choice: ToolUseChoiceIn | None = None
     thinking: ThinkingIn | None = None

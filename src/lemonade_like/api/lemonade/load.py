@@ -10,9 +10,10 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ConfigDict, Field, field_validator
 
 from lemonade_like.api.body import read_json_object
+from lemonade_like.api.lemonade.answers import Loaded, Unloaded
 from lemonade_like.api.lemonade.health import model_object
 from lemonade_like.api.lemonade.naming import ModelName, in_model_name
-from lemonade_like.api.openapi import json_body
+from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.validation import validated
 from lemonade_like.engine.spec import BadEngineArguments, parse_extra_args
@@ -25,6 +26,13 @@ router = APIRouter(tags=["models"])
 
 #: How long an unload waits for the turns that run.
 UNLOAD_SECONDS: Final = 60.0
+
+
+_LOADS: Final = {
+    "A model": {"model_name": "tiny-gpt-oss"},
+    "With other options": {"model_name": "tiny-gpt-oss", "ctx_size": 4096, "pinned": True},
+}
+_UNLOADS: Final = {"One model": {"model_name": "tiny-gpt-oss"}, "All models": {}}
 
 
 class LoadRequest(ModelName):
@@ -65,7 +73,13 @@ class UnloadRequest(ModelName):
         return self.model_name or self.model
 
 
-@router.post("/load", response_model=None, summary="Load a model", openapi_extra=json_body(LoadRequest))
+@router.post(
+    "/load",
+    response_model=None,
+    summary="Load a model",
+    openapi_extra=json_body(LoadRequest, examples=_LOADS),
+    responses=answers(Loaded),
+)
 async def load_model(request: Request) -> Response:
     """Load a model and answer when it is ready: what had to go for it and why, how long it took, how it runs.
 
@@ -98,7 +112,8 @@ async def load_model(request: Request) -> Response:
     "/unload",
     response_model=None,
     summary="Unload a model, or all",
-    openapi_extra=json_body(UnloadRequest, required=False),
+    openapi_extra=json_body(UnloadRequest, required=False, examples=_UNLOADS),
+    responses=answers(Unloaded, also=(409,)),
 )
 async def unload_model(request: Request) -> Response:
     """Stop a model's engine when the requests in line for it are done, at most a minute later; without a name, all.

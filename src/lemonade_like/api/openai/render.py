@@ -7,9 +7,11 @@ import asyncio
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from lemonade_like.api.openai.answers import RenderedChat
+from lemonade_like.api.openai.examples import CHAT as EXAMPLES
 from lemonade_like.api.openai.intake import read_chat
 from lemonade_like.api.openai.schema import ChatCompletionRequest
-from lemonade_like.api.openapi import json_body
+from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, services
 
 router = APIRouter(tags=["chat"])
@@ -19,7 +21,8 @@ router = APIRouter(tags=["chat"])
     "/chat/completions/render",
     response_model=None,
     summary="Show the prompt of a conversation",
-    openapi_extra=json_body(ChatCompletionRequest),
+    openapi_extra=json_body(ChatCompletionRequest, examples=EXAMPLES),
+    responses=answers(RenderedChat),
 )
 async def render_chat_completion(request: Request) -> Response:
     """Say what the model would be given to read: text with control tokens spelled out, and token ids.

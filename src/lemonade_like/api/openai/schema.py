@@ -58,7 +58,7 @@ class FunctionCallIn(_Wire):
     """What was called, and with which arguments: JSON text as the model wrote it, right or wrong."""
 
     name: CalledName
-    arguments: Annotated[str, BeforeValidator(as_json_text)] = ""
+    arguments: Annotated[str, BeforeValidator(as_json_text, json_schema_input_type=str | dict[str, Any])] = ""
 
 
 class ToolCallIn(_Wire):
@@ -77,9 +77,10 @@ class MessageIn(_Wire):
     """
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: Annotated[list[ContentPartIn], BeforeValidator(as_parts)] | None = Field(
-        default=None, validate_default=True
-    )
+    content: (
+        Annotated[list[ContentPartIn], BeforeValidator(as_parts, json_schema_input_type=str | list[ContentPartIn])]
+        | None
+    ) = Field(default=None, validate_default=True)
     name: str | None = Field(default=None, validate_default=True)
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -295,7 +296,15 @@ class ChatCompletionRequest(SamplersIn):
         default=None, description="`harmony` adds the raw channel messages to the answer."
     )
     tools: list[ToolIn] | None = None
-    tool_choice: Annotated[ToolChoiceIn, BeforeValidator(_tool_choice_form)] | None = None
+    tool_choice: (
+        Annotated[
+            ToolChoiceIn,
+            BeforeValidator(
+                _tool_choice_form, json_schema_input_type=Literal["none", "auto", "required"] | ToolChoiceIn
+            ),
+        ]
+        | None
+    ) = None
     parallel_tool_calls: bool | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
@@ -304,7 +313,11 @@ class ChatCompletionRequest(SamplersIn):
     presence_penalty: Penalty | None = None
     max_tokens: TokenLimit | None = None
     max_completion_tokens: TokenLimit | None = Field(default=None, description="Wins over max_tokens.")
-    stop: Annotated[list[str], BeforeValidator(as_list), Field(max_length=16)] = []
+    stop: Annotated[
+        list[str],
+        BeforeValidator(as_list, json_schema_input_type=str | Annotated[list[str], Field(max_length=16)] | None),
+        Field(max_length=16),
+    ] = []
     n: int | None = Field(default=None, ge=1, le=16)
     stream: bool | None = None
     stream_options: StreamOptionsIn | None = None
@@ -336,9 +349,13 @@ class ChatCompletionRequest(SamplersIn):
     functions: list[FunctionIn] | None = Field(
         default=None, description="What tools were called before; a call is then answered as `function_call`."
     )
-    function_call: Annotated[ToolChoiceIn, BeforeValidator(_function_call_form)] | None = Field(
-        default=None, description="What tool_choice was called before: `none`, `auto`, or a name."
-    )
+    function_call: (
+        Annotated[
+            ToolChoiceIn,
+            BeforeValidator(_function_call_form, json_schema_input_type=Literal["none", "auto"] | NamedFunctionIn),
+        ]
+        | None
+    ) = Field(default=None, description="What tool_choice was called before: `none`, `auto`, or a name.")
     audio: without("answers are text only") = None  # type: ignore[valid-type]
     web_search_options: without("this server does not search the web") = None  # type: ignore[valid-type]
 

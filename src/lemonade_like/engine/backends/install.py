@@ -49,6 +49,7 @@ class BackendBusy(BackendError):
     """Somebody else is installing or removing the same backend."""
 
     status = 409
+    type = "invalid_request_error"
     default_code = "backend_busy"
 
 

@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -62,7 +63,7 @@ class InputPartIn(_Wire):
         return text
 
 
-Parts = Annotated[list[InputPartIn], BeforeValidator(_as_parts)]
+Parts = Annotated[list[InputPartIn], BeforeValidator(_as_parts, json_schema_input_type=str | list[InputPartIn])]
 
 
 class ItemIn(_Wire):
@@ -82,7 +83,7 @@ class ItemIn(_Wire):
     summary: list[InputPartIn] | None = None
     encrypted_content: str | None = None
 
-    @field_validator("type", mode="before")
+    @field_validator("type", mode="before", json_schema_input_type=str | None)
     @classmethod
     def _no_type_is_a_message(cls, kind: Any) -> Any:
         return "message" if kind is None else kind
@@ -176,6 +177,8 @@ class ResponseReasoningIn(_Wire):
     generate_summary: Literal["auto", "concise", "detailed"] | None = None
 
 
+#: A field that may only say that it wants nothing.
+Nothing = Annotated[Any, WithJsonSchema({"description": "Not supported.", "enum": [None, False, 0, "", [], {}]})]
 MetadataKey = Annotated[str, StringConstraints(max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=512)]
 
@@ -191,16 +194,24 @@ class CountInputTokensRequest(_Wire):
     """What the prompt of a response is made of."""
 
     model: str = Field(min_length=1, description="Name of the model, as GET /models lists it.")
-    input: Annotated[list[ItemIn], BeforeValidator(_as_items)] | None = None
+    input: Annotated[list[ItemIn], BeforeValidator(_as_items, json_schema_input_type=str | list[ItemIn])] | None = None
     instructions: str | None = None
     previous_response_id: str | None = None
     tools: list[ResponseToolIn] | None = None
-    tool_choice: Annotated[ResponseToolChoiceIn, BeforeValidator(_tool_choice_form)] | None = None
+    tool_choice: (
+        Annotated[
+            ResponseToolChoiceIn,
+            BeforeValidator(
+                _tool_choice_form, json_schema_input_type=Literal["none", "auto", "required"] | ResponseToolChoiceIn
+            ),
+        ]
+        | None
+    ) = None
     parallel_tool_calls: bool | None = None
     reasoning: ResponseReasoningIn | None = None
     text: TextConfigIn | None = None
     truncation: Literal["auto", "disabled"] | None = None
-    conversation: Any = None
+    conversation: Nothing = None
 
     @field_validator("background", "conversation", "prompt", "moderation", check_fields=False)
     @classmethod
@@ -238,9 +249,9 @@ class ResponsesRequest(CountInputTokensRequest):
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     service_tier: str | None = None
-    background: Any = None
-    prompt: Any = None
-    moderation: Any = None
+    background: Nothing = None
+    prompt: Nothing = None
+    moderation: Nothing = None
 
     @property
     def wants_logprobs(self) -> bool:
