@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -389,3 +390,12 @@ def test_nothing_that_was_said_is_lost(events: list[Event]) -> None:
     assert "".join(shown).replace("\n", "") == said.replace("\n", "")
     arguments = "".join(event.text for event in events if isinstance(event, ToolCallArgumentsDelta))
     assert "".join(item["arguments"] for item in items if item["type"] == "function_call") == arguments
+
+
+def test_what_is_kept_and_what_is_answered_were_completed_at_one_time() -> None:
+    ticks = iter(range(2_000, 3_000))
+    one = replace(header(), clock=lambda: next(ticks))
+    kept, answered = ResponseFold(one), ResponseFold(one)
+    kept.add([DONE])
+    answered.add([DONE])
+    assert kept.response() == answered.response()
