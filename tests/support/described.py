@@ -37,7 +37,9 @@ class Described:
         self._document = closed(document)
         self._registry = Registry().with_resource(_HERE, Resource(contents=self._document, specification=DRAFT202012))
         self._operations = [
-            (re.compile(re.sub(r"\\\{\w+\\\}", ".+", re.escape(path))), path, set(operations))
+            (_pattern(path, name), path, set(operations))
+            # The names of models may have slashes in them: what else fits a path goes before that.
+            for name in ("[^/]+", ".+")
             for path, operations in sorted(document["paths"].items(), key=lambda each: "{" in each[0])
         ]
 
@@ -93,8 +95,8 @@ class Described:
         path = path.removeprefix("/api") if path.startswith("/api/v1/") else path
         path = f"/v1{path}" if _PROBES.fullmatch(path) else path
         for form, template, verbs in self._operations:
-            if form.fullmatch(path) and verb in verbs:
-                return f"#/paths/{template.replace('/', '~1')}/{verb}"
+            if form.fullmatch(path):
+                return f"#/paths/{template.replace('/', '~1')}/{verb}" if verb in verbs else None
         return None
 
     def _at(self, pointer: str) -> Any:
@@ -114,6 +116,10 @@ class Described:
     def validator(self, at: str) -> Draft202012Validator:
         """What validates values by the schema at that place of the document."""
         return Draft202012Validator({"$ref": _HERE + at}, registry=self._registry)
+
+
+def _pattern(path: str, name: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\\{\w+\\\}", name, re.escape(path)))
 
 
 @cache

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Label = Literal["hot", "reasoning", "tool-calling", "vision", "coding", "embeddings", "reranking", "gpt-oss"]
 LABELS: Final[tuple[str, ...]] = get_args(Label)
 
+#: The context of a request in tokens, at most: more than any model has, and few enough for an engine to count.
+MOST_CONTEXT: Final = 2**24
+
 Source = Literal["built-in", "user", "local", "hub", "bundled"]
 
 
@@ -44,7 +47,9 @@ class ModelOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    ctx_size: int | None = Field(default=None, ge=0, description="Context of each request in tokens, 0 for automatic.")
+    ctx_size: int | None = Field(
+        default=None, ge=0, le=MOST_CONTEXT, description="Context of each request in tokens, 0 for automatic."
+    )
     parallel: int | None = Field(default=None, ge=1, le=256, description="Requests answered at the same time.")
     llamacpp_backend: Backend | None = Field(default=None, description="Engine that the model runs on.")
     llamacpp_args: Annotated[str, AfterValidator(_splittable)] | None = Field(

@@ -54,7 +54,7 @@ class InstallRequest(BackendName):
     response_model=None,
     summary="Install or update an engine",
     openapi_extra=json_body(InstallRequest, examples={"The latest release": {"backend": "cpu", "stream": True}}),
-    responses=answers(BackendDone, events=InstallProgress | InstallComplete | ErrorAnswer, also=(409,)),
+    responses=answers(BackendDone, events=InstallProgress | InstallComplete | ErrorAnswer, also=(404, 409, 502)),
 )
 async def install_backend(request: Request) -> Response:
     """Fetch, check and install a release of llama.cpp; a client that goes away ends nothing. The next load uses it."""

@@ -17,8 +17,8 @@ from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.validation import validated
 from lemonade_like.engine.spec import BadEngineArguments, parse_extra_args
-from lemonade_like.errors import ModelBusy, ModelNotFound, ModelNotLoaded
-from lemonade_like.models.model import ModelOptions
+from lemonade_like.errors import BadRequest, EngineNotFound, ModelBusy, ModelNotFound, ModelNotLoaded, NotEnoughMemory
+from lemonade_like.models.model import MOST_CONTEXT, ModelOptions
 from lemonade_like.pool.loader import LoadOptions
 from lemonade_like.settings import Backend
 
@@ -40,7 +40,7 @@ class LoadRequest(ModelName):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    ctx_size: int | None = Field(default=None, ge=0, le=2**31 - 1, description="Context of each request in tokens.")
+    ctx_size: int | None = Field(default=None, ge=0, le=MOST_CONTEXT, description="Context of each request in tokens.")
     llamacpp_backend: Backend | None = Field(default=None, description="Engine to run it on.")
     llamacpp_args: str | None = Field(default=None, description="More arguments for llama-server, as one string.")
     save_options: bool = Field(default=False, description="Whether these options hold for later loads, too.")
@@ -92,6 +92,12 @@ async def load_model(request: Request) -> Response:
         report = await rooms.pool.load(name, body.options, pinned=body.pinned)
     except ModelNotFound as error:
         raise in_model_name(error) from error
+    except (EngineNotFound, NotEnoughMemory) as error:
+        # Whoever asks for an engine that is not there, or a context that does not fit, is told which field it was.
+        field = "llamacpp_backend" if isinstance(error, EngineNotFound) else "ctx_size"
+        if getattr(body, field) is None:
+            raise
+        raise BadRequest(error.message, param=field, code=error.code) from error
     if body.save_options:
         saved = body.model_dump(exclude={"model_name", "model", "save_options"}, exclude_none=True)
         await asyncio.to_thread(rooms.catalogue.save_options, report.model.name, ModelOptions(**saved))
