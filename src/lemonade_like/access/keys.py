@@ -29,8 +29,8 @@ class ApiKeys:
     def __bool__(self) -> bool:
         return bool(self._keys)
 
-    def refusals(self, path: str) -> frozenset[int]:
-        """Return the statuses with which a request for this path may be refused."""
+    def refusals(self, method: str, path: str) -> frozenset[int]:
+        """Return the statuses with which a request for that endpoint may be refused for want of a key."""
         return frozenset({401}) if self and path not in _OPEN_PATHS else frozenset()
 
     def match(self, offered: Iterable[bytes]) -> bytes | None:

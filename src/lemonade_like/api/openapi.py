@@ -6,6 +6,7 @@ from what it is: see :func:`statuses`. All of this happens once, when somebody a
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import TypeAdapter
@@ -91,10 +92,10 @@ def statuses(operation: Mapping[str, Any], body: Mapping[str, Any] | None, path:
         yield from (500, 529 if anthropic.is_of_messages(path) else 503)
 
 
-def install_description(app: FastAPI, refusals: Callable[[str], Collection[int]]) -> None:
+def install_description(app: FastAPI, refusals: Callable[[str, str], Collection[int]]) -> None:
     """Complete what FastAPI says of the app.
 
-    ``refusals`` returns the statuses with which whoever guards a path may refuse a request for it.
+    ``refusals`` returns, by method and path, the statuses with which whoever guards an endpoint may refuse a request.
     """
     describe = app.openapi
     complete: dict[str, Any] = {}
@@ -107,7 +108,7 @@ def install_description(app: FastAPI, refusals: Callable[[str], Collection[int]]
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _completed(description: dict[str, Any], refusals: Callable[[str], Collection[int]]) -> dict[str, Any]:
+def _completed(description: dict[str, Any], refusals: Callable[[str, str], Collection[int]]) -> dict[str, Any]:
     components = description.setdefault("components", {})
     schemas: dict[str, Any] = components.setdefault("schemas", {})
     for name in _FASTAPIS_OWN:
@@ -118,10 +119,10 @@ def _completed(description: dict[str, Any], refusals: Callable[[str], Collection
     components["headers"] = HEADERS
     components["responses"] = {}
     used: set[str] = set()
-    for path, operation in _operations(description):
+    for method, path, operation in _operations(description):
         _define(schemas, _taken_out(operation))
         used.update(operation.get("tags", ()))
-        refused = set(refusals(path))
+        refused = set(refusals(method.upper(), path))
         if 401 in refused:
             components["securitySchemes"] = SECURITY_SCHEMES
             operation["security"] = [{scheme: []} for scheme in SECURITY_SCHEMES]
@@ -137,10 +138,10 @@ def _completed(description: dict[str, Any], refusals: Callable[[str], Collection
     return description
 
 
-def _operations(description: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _operations(description: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, operations in description["paths"].items():
-        for operation in operations.values():
-            yield path, operation
+        for method, operation in operations.items():
+            yield method, path, operation
 
 
 def _complete_responses(responses: dict[str, Any], found: set[int], path: str, shared: dict[str, Any]) -> None:
@@ -161,7 +162,7 @@ def _complete_responses(responses: dict[str, Any], found: set[int], path: str, s
 def _error_response(status: int, *, of_messages: bool) -> dict[str, Any]:
     model = MessagesError if of_messages else ErrorAnswer
     return {
-        "description": STATUSES.get(status, "It failed."),
+        "description": STATUSES.get(status) or f"{HTTPStatus(status).phrase}.",
         "headers": _headers(status, of_messages=of_messages),
         "content": {"application/json": {"schema": {"$ref": _SCHEMAS + model.__name__}}},
     }
