@@ -26,6 +26,10 @@ from tests.support.described import Described
 _UNKNOWN = 8
 _TIMEOUT = 60
 
+#: By what a body says, how it is told how long the answer may be.
+_LIMITS = {"messages": "max_tokens", "prompt": "max_tokens", "input": "max_output_tokens"}
+_TOKENS = 64
+
 
 class Fuzzer:
     """Sends made-up requests to a server, and checks what comes back. ``model`` is one that it serves."""
@@ -61,11 +65,7 @@ class Fuzzer:
     def send(self, case: Case) -> None:
         """Send a request, and raise what is wrong with the answer."""
         self._sent += 1
-        body: Any = case.body
-        if isinstance(body, dict) and self._sent % _UNKNOWN:
-            for name in ("model", "model_name"):
-                if isinstance(body.get(name), str) and body[name]:
-                    body[name] = self._model
+        self._aim(case.body)
         response = case.call_and_validate(
             base_url=self.url,
             session=self._session,
@@ -86,6 +86,18 @@ class Fuzzer:
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
+
+    def _aim(self, body: Any) -> None:
+        """Have most requests be for a model that is there, and none go on for ever: odd samplers never stop."""
+        if not isinstance(body, dict):
+            return
+        if self._sent % _UNKNOWN:
+            for name in ("model", "model_name"):
+                if isinstance(body.get(name), str) and body[name]:
+                    body[name] = self._model
+        for said, limit in _LIMITS.items():
+            if said in body and not any(name in body for name in _LIMITS.values()):
+                body[limit] = _TOKENS
 
     def _as_described(self, context: CheckContext, response: Response, case: Case) -> None:
         """More than schemathesis asks: no field, and no event, that the description does not have."""

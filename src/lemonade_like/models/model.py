@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 Label = Literal["hot", "reasoning", "tool-calling", "vision", "coding", "embeddings", "reranking", "gpt-oss"]
 LABELS: Final[tuple[str, ...]] = get_args(Label)
 
-#: The context of a request in tokens, at most: more than any model has, and few enough for an engine to count.
-MOST_CONTEXT: Final = 2**24
+#: The context of a request in tokens, at most: engines take memory for all of it at once, and some end if they cannot.
+MOST_CONTEXT: Final = 2**20
 
 Source = Literal["built-in", "user", "local", "hub", "bundled"]
 
@@ -45,7 +45,7 @@ def _projector(text: str) -> str:
 class ModelOptions(BaseModel):
     """Settings of one model, where it wants others than the defaults; ``None`` is what the settings say."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     ctx_size: int | None = Field(
         default=None, ge=0, le=MOST_CONTEXT, description="Context of each request in tokens, 0 for automatic."

@@ -88,7 +88,7 @@ async def test_an_option_that_cannot_be_had_is_named_and_what_was_not_chosen_is_
         ({"model_name": ""}, "model_name"),
         ({"model": "another"}, "model"),
         ({"ctx_size": -1}, "ctx_size"),
-        ({"ctx_size": 2**24 + 1}, "ctx_size"),
+        ({"ctx_size": 2**20 + 1}, "ctx_size"),
         ({"ctx_size": "4096"}, "ctx_size"),
         ({"ctx_size": True}, "ctx_size"),
         ({"ctx_size": 1 << 40}, "ctx_size"),
