@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 ABOUT: Final = """\
-An OpenAI-compatible server for llama.cpp that speaks Harmony, the format that GPT-OSS models were trained on.
+Chat Completions, Responses and Anthropic's Messages over the same models, and what it takes to run those. Harmony is
+the format that GPT-OSS models were trained on.
 
 **Where.** Point a client's `base_url` at `/v1` of this server. Everything is also under `/api/v1`, where Lemonade's
 clients look for it, and does the same; the two probes, `/health` and `/live`, are at the root, too. Every `GET` takes

@@ -59,6 +59,7 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
 }
 
+_READ: Final = ["GET", "HEAD"]
 _FILES: Final[Mapping[str, str]] = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
 
 
@@ -66,11 +67,11 @@ def install_docs_page(app: FastAPI) -> None:
     """Put the page at ``/docs``."""
     router = APIRouter(prefix="/docs", include_in_schema=False)
 
-    @router.get("", response_model=None)
+    @router.api_route("", methods=_READ, response_model=None)
     async def page() -> Response:
         return Response(_PAGE, media_type="text/html", headers=_HEADERS)
 
-    @router.get("/start.js", response_model=None)
+    @router.api_route("/start.js", methods=_READ, response_model=None)
     async def start() -> Response:
         return Response(_START, media_type="text/javascript", headers=_HEADERS)
 
@@ -80,7 +81,7 @@ def install_docs_page(app: FastAPI) -> None:
 
 
 def _serve(router: APIRouter, path: Path, kind: str) -> None:
-    @router.get(f"/{path.name}", response_model=None)
+    @router.api_route(f"/{path.name}", methods=_READ, response_model=None)
     async def asset() -> Response:
         return FileResponse(path, media_type=kind, headers={**_HEADERS, "Cache-Control": "max-age=3600"})
 

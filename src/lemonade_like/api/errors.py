@@ -137,7 +137,8 @@ def install_error_handlers(
     async def http_exception(request: Request, error: HTTPException) -> Response:
         if error.status_code == 405:
             known = methods(request.url.path) if methods is not None else ()
-            return _method_not_allowed(request, ", ".join(sorted(known)) or (error.headers or {}).get("Allow", ""))
+            of_the_first = (error.headers or {}).get("Allow", "").split(", ")
+            return _method_not_allowed(request, ", ".join(sorted(known or of_the_first)))
         return _http_exception(request, error, known_paths)
 
     app.exception_handler(ServerError)(_server_error)
