@@ -45,7 +45,7 @@ STATUSES: Final = {
     413: "The body is too large.",
     429: "Too many requests wait already. Come again after `Retry-After` seconds.",
     500: "The server or its engine failed; the message says how, or under which id the log does.",
-    502: "The Hugging Face Hub failed, or cannot be reached.",
+    502: "Where models or engines come from failed, or cannot be reached.",
     503: "The server is going to stop, or an engine that crashed is given time. Come again.",
     507: "There is not enough space on the disk.",
     529: "The server is going to stop, or an engine that crashed is given time. Come again.",

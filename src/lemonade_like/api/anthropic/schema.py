@@ -16,11 +16,12 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationInfo,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
+
+from lemonade_like.api.json_schema import nothing, spelt
 
 _TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,128}")
 _WORD: Final = re.compile(r"\S{1,256}")
@@ -53,10 +54,6 @@ def _as_source(source: Any) -> Any:
     return {"type": "address", "url": source} if isinstance(source, str) else source
 
 
-def _spelt(form: re.Pattern[str]) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": f"^(?:{form.pattern})$"})
-
-
 def _without(what: str) -> Any:
     """Return the type of a field that may only say that it wants nothing."""
 
@@ -65,13 +62,12 @@ def _without(what: str) -> Any:
             raise PydanticCustomError("unsupported", "is not supported here: {what}", {"what": what})
         return value
 
-    said: dict[str, Any] = {"description": f"Not supported: {what}.", "enum": [None, False, 0, "", [], {}]}
-    return Annotated[Any, AfterValidator(check), WithJsonSchema(said)]
+    return Annotated[Any, AfterValidator(check), nothing(what)]
 
 
-ToolName = Annotated[str, AfterValidator(_tool_name), _spelt(_TOOL_NAME)]
+ToolName = Annotated[str, AfterValidator(_tool_name), spelt(_TOOL_NAME)]
 #: A name in the history is what a model wrote, which no declaration has to have allowed.
-CalledName = Annotated[str, AfterValidator(_word), _spelt(_WORD)]
+CalledName = Annotated[str, AfterValidator(_word), spelt(_WORD)]
 TokenLimit = Annotated[int, Field(ge=1, le=2**31 - 1)]
 TokenBudget = Annotated[int, Field(ge=0, le=2**31 - 1)]
 

@@ -10,6 +10,8 @@ import orjson
 from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from lemonade_like.api.json_schema import nothing, spelt
+
 _FUNCTION_NAME: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,64}")
 _WORD: Final = re.compile(r"\S{1,256}")
 _CONTENT_TYPE: Final = re.compile(r"(?:<\|constrain\|>)?[\w.+/-]{1,64}|<\|constrain\|>")
@@ -89,10 +91,6 @@ def nested_function(tool: Any) -> Any:
     return tool
 
 
-def _spelt(form: re.Pattern[str]) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": f"^(?:{form.pattern})$"})
-
-
 def without(what: str) -> Any:
     """Return the type of a field that may only say that it wants nothing."""
 
@@ -101,14 +99,13 @@ def without(what: str) -> Any:
             raise PydanticCustomError("unsupported", "is not supported here: {what}", {"what": what})
         return value
 
-    said: dict[str, Any] = {"description": f"Not supported: {what}.", "enum": [None, False, 0, "", [], {}]}
-    return Annotated[Any, AfterValidator(check), WithJsonSchema(said)]
+    return Annotated[Any, AfterValidator(check), nothing(what)]
 
 
-FunctionName = Annotated[str, AfterValidator(_function_name), _spelt(_FUNCTION_NAME)]
+FunctionName = Annotated[str, AfterValidator(_function_name), spelt(_FUNCTION_NAME)]
 #: A name in the history is what a model wrote, which no declaration has to have allowed.
-CalledName = Annotated[str, AfterValidator(word), _spelt(_WORD)]
-ContentType = Annotated[str, AfterValidator(_content_type), _spelt(_CONTENT_TYPE)]
+CalledName = Annotated[str, AfterValidator(word), spelt(_WORD)]
+ContentType = Annotated[str, AfterValidator(_content_type), spelt(_CONTENT_TYPE)]
 Date = Annotated[str, AfterValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]
 Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 TokenLimit = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -116,6 +113,6 @@ TokenBudget = Annotated[int, Field(ge=0, le=2**31 - 1)]
 #: The engine allocates this many tokens for each slot, so it is bounded by the longest context there is.
 LastTokens = Annotated[int, Field(ge=-1, le=1_048_576)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
-TokenId = Annotated[str, AfterValidator(_token_id), _spelt(_TOKEN_ID)]
+TokenId = Annotated[str, AfterValidator(_token_id), spelt(_TOKEN_ID)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0, le=1_000_000)]

@@ -15,12 +15,12 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationInfo,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from lemonade_like.api.json_schema import nothing
 from lemonade_like.api.openai.fields import CalledName, FunctionName, TokenLimit
 
 
@@ -177,8 +177,6 @@ class ResponseReasoningIn(_Wire):
     generate_summary: Literal["auto", "concise", "detailed"] | None = None
 
 
-#: A field that may only say that it wants nothing.
-Nothing = Annotated[Any, WithJsonSchema({"description": "Not supported.", "enum": [None, False, 0, "", [], {}]})]
 MetadataKey = Annotated[str, StringConstraints(max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=512)]
 
@@ -211,7 +209,7 @@ class CountInputTokensRequest(_Wire):
     reasoning: ResponseReasoningIn | None = None
     text: TextConfigIn | None = None
     truncation: Literal["auto", "disabled"] | None = None
-    conversation: Nothing = None
+    conversation: Annotated[Any, nothing(_CANNOT["conversation"])] = None
 
     @field_validator("background", "conversation", "prompt", "moderation", check_fields=False)
     @classmethod
@@ -249,9 +247,9 @@ class ResponsesRequest(CountInputTokensRequest):
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     service_tier: str | None = None
-    background: Nothing = None
-    prompt: Nothing = None
-    moderation: Nothing = None
+    background: Annotated[Any, nothing(_CANNOT["background"])] = None
+    prompt: Annotated[Any, nothing(_CANNOT["prompt"])] = None
+    moderation: Annotated[Any, nothing(_CANNOT["moderation"])] = None
 
     @property
     def wants_logprobs(self) -> bool:
