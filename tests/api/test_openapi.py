@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from lemonade_like.api.openapi import ALWAYS_ANSWERS, _define, statuses
+from lemonade_like.api.openapi import ALWAYS_ANSWERS, _define, install_description, statuses
 from lemonade_like.api.routes import API_PREFIXES, endpoints
 from tests.support.turns import client_of, scripted_app
 
@@ -93,7 +94,7 @@ def test_the_other_prefix_has_the_same_endpoints() -> None:
 def test_each_operation_has_a_name_of_its_own_that_generated_clients_can_use() -> None:
     names = [operation["operationId"] for _, operation in operations()]
     assert len(set(names)) == len(names)
-    assert [name for name in names if not re.fullmatch(r"[a-z]+([A-Z][a-z0-9]*)+", name)] == []
+    assert [name for name in names if not re.fullmatch(r"[a-z]+([A-Z][a-z0-9]*)*", name)] == []
     assert {"createChatCompletion", "createResponse", "createMessage", "listModels", "getHealth"} <= set(names)
 
 
@@ -208,6 +209,19 @@ def test_statuses_follow_from_what_an_operation_is(
     operation: dict[str, Any], body: dict[str, Any] | None, expected: set[int]
 ) -> None:
     assert set(statuses(operation, body, "/v1/what")) == expected
+
+
+def test_what_an_endpoint_says_of_an_error_of_its_own_stays() -> None:
+    app = FastAPI()
+
+    @app.get("/v1/things", responses={404: {"description": "No engine runs."}, 409: {}}, openapi_extra=ALWAYS_ANSWERS)
+    async def list_things() -> None: ...
+
+    install_description(app, lambda *_: ())
+    responses = app.openapi()["paths"]["/v1/things"]["get"]["responses"]
+    assert responses["404"]["description"] == "No engine runs."
+    assert references(responses["404"]["content"]) & ERRORS
+    assert responses["409"] == {"$ref": "#/components/responses/Error409"}
 
 
 def test_two_models_of_one_name_are_noticed() -> None:

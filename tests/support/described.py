@@ -74,6 +74,8 @@ class Described:
         at = f"{at}/content/{kind.replace('/', '~1')}/schema"
         if kind == "application/json":
             self._validate(what, at, json.loads(body))
+        elif self._at(at).get("type") == "string":
+            self._validate(what, at, body.decode())
         elif kind == "text/event-stream":
             for event in events(body):
                 self._check_event(what, at, event)

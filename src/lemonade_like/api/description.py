@@ -29,9 +29,16 @@ what to do about it."""
 TAGS: Final = {
     "chat": "OpenAI's Chat Completions. See docs/api/README.md for all pages.",
     "responses": "OpenAI's Responses, with a bounded store of those that may be continued. See docs/api/responses.md.",
+    "completions": "OpenAI's older Completions: a text goes on.",
+    "embeddings": "Vectors of texts, and which of them fit a question best.",
+    "tokens": "Texts as tokens and back, and messages as prompts, in llama-server's forms.",
     "messages": "Anthropic's Messages, for Claude Code and Anthropic's SDKs. See docs/api/messages.md.",
+    "tools": "Tools that the server runs itself.",
     "models": "What can be served: list, pull, register, load, unload, delete. See docs/models.md.",
     "health": "How the server is, and what its turns have cost. See docs/operations.md.",
+    "observability": "Metrics and logs.",
+    "engines": "What single engines say of themselves.",
+    "server": "The server itself.",
     "system": "The machine, and the engines that models run on. See docs/operations.md.",
 }
 

@@ -6,7 +6,7 @@ from what it is: see :func:`statuses`. All of this happens once, when somebody a
 
 from __future__ import annotations
 
-from http import HTTPStatus
+from http.client import responses
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import TypeAdapter
@@ -144,28 +144,37 @@ def _operations(description: Mapping[str, Any]) -> Iterator[tuple[str, str, dict
             yield method, path, operation
 
 
-def _complete_responses(responses: dict[str, Any], found: set[int], path: str, shared: dict[str, Any]) -> None:
+def _complete_responses(told: dict[str, Any], found: set[int], path: str, shared: dict[str, Any]) -> None:
     of_messages = anthropic.is_of_messages(path)
     for status in found:
-        responses.setdefault(str(status), {})
-    for key in sorted(responses):
-        response, status = responses.pop(key), int(key)
+        told.setdefault(str(status), {})
+    for key in sorted(told):
+        response, status = told.pop(key), int(key)
         if status >= 400 and "content" not in response:
             name = f"{'Messages' if of_messages else ''}Error{status}"
-            shared[name] = _error_response(status, of_messages=of_messages)
-            response = {"$ref": f"#/components/responses/{name}"}
+            error = _error_response(status, of_messages=of_messages)
+            if response.get("description", _phrase(status)) == _phrase(status):
+                shared[name] = error
+                response = {"$ref": f"#/components/responses/{name}"}
+            else:
+                response = {**error, **response}
         else:
             response.setdefault("headers", {}).update(_headers(status, of_messages=of_messages))
-        responses[key] = response
+        told[key] = response
 
 
 def _error_response(status: int, *, of_messages: bool) -> dict[str, Any]:
     model = MessagesError if of_messages else ErrorAnswer
     return {
-        "description": STATUSES.get(status) or f"{HTTPStatus(status).phrase}.",
+        "description": STATUSES.get(status) or f"{_phrase(status)}.",
         "headers": _headers(status, of_messages=of_messages),
         "content": {"application/json": {"schema": {"$ref": _SCHEMAS + model.__name__}}},
     }
+
+
+def _phrase(status: int) -> str:
+    """What FastAPI says of a status of which the endpoint says nothing."""
+    return responses.get(status, "Additional Response")
 
 
 def _headers(status: int, *, of_messages: bool) -> dict[str, Any]:
