@@ -40,26 +40,6 @@ async def test_the_root_says_what_this_is_and_where_the_api_is() -> None:
     assert said["base_url"] == "http://server/v1"
 
 
-async def test_the_description_has_the_bodies_and_resolves() -> None:
-    async with client_of(scripted_app()) as client:
-        description = (await client.get("/openapi.json")).json()
-        assert (await client.get("/openapi.json")).json() == description
-        assert (await client.get("/docs")).status_code == 200
-    body = description["paths"]["/v1/chat/completions"]["post"]["requestBody"]
-    assert "messages" in body["content"]["application/json"]["schema"]["properties"]
-    schemas = description["components"]["schemas"]
-
-    def references(node: object) -> list[str]:
-        if isinstance(node, dict):
-            own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
-            return own + [each for value in node.values() for each in references(value)]
-        return [each for value in node for each in references(value)] if isinstance(node, list) else []
-
-    found = references(description)
-    assert found
-    assert all(each.removeprefix("#/components/schemas/") in schemas for each in found)
-
-
 async def test_a_model_of_the_settings_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     for missing in ("no-such-model", str(tmp_path / "missing.gguf")):
         with pytest.raises(ModelNotFound):

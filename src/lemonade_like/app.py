@@ -18,14 +18,16 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Match
 
 from lemonade_like.access.addresses import Hosts
-from lemonade_like.access.door import FrontDoor
+from lemonade_like.access.door import REFUSALS, FrontDoor
 from lemonade_like.access.gate import KeyGate
 from lemonade_like.access.keys import Keyring
 from lemonade_like.access.origins import Origins
+from lemonade_like.api.description import INFO
+from lemonade_like.api.docs_page import install_docs_page
 from lemonade_like.api.errors import UnexpectedErrors, error_response, install_error_handlers
 from lemonade_like.api.limits import BodyLimits
-from lemonade_like.api.openapi import install_body_definitions
-from lemonade_like.api.routes import endpoint_paths, install_routes
+from lemonade_like.api.openapi import install_description, operation_id
+from lemonade_like.api.routes import endpoints, install_routes, methods_of
 from lemonade_like.api.services import Services
 from lemonade_like.engine.backends.manager import EngineManager
 from lemonade_like.engine.backends.report import Reporter
@@ -179,16 +181,20 @@ def create_app(settings: Settings, open_services: OpenServices = open_services, 
             await observation.close()
 
     app = FastAPI(
-        title="lemonade-like",
+        **INFO,
         version=version("lemonade-like"),
-        summary="An OpenAI-compatible server for llama.cpp that speaks Harmony.",
         lifespan=lifespan,
+        generate_unique_id_function=operation_id,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.observation = observation
-    install_error_handlers(app, endpoint_paths())
-    install_body_definitions(app)
+    install_error_handlers(app, [path for path, _ in endpoints()], methods_of)
+    keys = keys or Keyring.from_settings(settings)
+    install_description(app, lambda method, path: keys.refusals(method, path) | REFUSALS)
     install_routes(app)
-    _guard(app, settings, keys or Keyring.from_settings(settings))
+    install_docs_page(app)
+    _guard(app, settings, keys)
     if observation.tracing is not None:
         app.add_middleware(observation.tracing.around)
     app.add_middleware(RequestLog, count=observation.metrics.request)
