@@ -102,6 +102,8 @@ def test_every_setting_can_be_set_in_the_environment_and_in_the_file(
         "llamacpp_args_by_backend": ("cpu=-t 8; vulkan=-ts 3,1", {"cpu": "-t 8", "vulkan": "-ts 3,1"}),
         "releases_url": ("http://mirror/github", "http://mirror/github"),
         "log_level": ("error", "error"),
+        "record_max_mb": ("8", 8),
+        "record_files": ("8", 8),
         "current_date": ("2026-01-31", "2026-01-31"),
     }
     text, value = values.get(name, (str(tmp_path), str(tmp_path)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -26,11 +28,13 @@ from lemonade_like.models.management import ModelManager
 from lemonade_like.models.pulling import Pulls
 from lemonade_like.models.registry import Registry
 from lemonade_like.models.vocabulary import vocabulary_dir
+from lemonade_like.observe.recorder import Recorder
 from lemonade_like.observe.requests import RequestLog
 from lemonade_like.observe.stats import ObservedTurns, Statistics
 from lemonade_like.pool.limits import PoolLimits
 from lemonade_like.pool.loader import Loader
 from lemonade_like.pool.pool import Pool
+from lemonade_like.store.recordings import RecordingLimits, Recordings
 from lemonade_like.store.responses import ResponseStore, StoreLimits
 from lemonade_like.turns.formats import HarmonyFormats
 from lemonade_like.turns.service import TurnOptions, Turns
@@ -39,6 +43,8 @@ if TYPE_CHECKING:
     from lemonade_like.engine.find import FoundEngine
     from lemonade_like.settings import Settings
 
+
+_logger = logging.getLogger(__name__)
 
 OpenServices = Callable[["Settings"], AbstractAsyncContextManager[Services]]
 
@@ -73,9 +79,11 @@ async def open_services(
         reporter = Reporter(found, hub.folder)
         engines = EngineManager(settings.backends_dir, settings.releases_url, reporter.forget)
         statistics = Statistics()
+        recordings = _recordings(settings)
+        recorder = None if recordings is None else Recorder(recordings, version("lemonade-like"))
         responses = ResponseStore(settings.data_dir / "responses.sqlite3", _store_limits(settings))
         services = Services(
-            turns=ObservedTurns(Turns(pool, _turn_options(settings)), statistics),
+            turns=ObservedTurns(Turns(pool, _turn_options(settings), recorder), statistics),
             pool=pool,
             catalogue=registry,
             system=reporter,
@@ -99,6 +107,8 @@ async def open_services(
             await services.manager.close()
             await pool.close()
             responses.close()
+            if recordings is not None:
+                await asyncio.to_thread(recordings.close)
 
 
 def _turn_options(settings: Settings) -> TurnOptions:
@@ -111,6 +121,14 @@ def _turn_options(settings: Settings) -> TurnOptions:
         knowledge_cutoff=settings.knowledge_cutoff,
         today=(lambda: date.fromisoformat(day)) if day else date.today,
     )
+
+
+def _recordings(settings: Settings) -> Recordings | None:
+    if settings.record_turns is None:
+        return None
+    _logger.info("Every turn is recorded in %s, prompts and answers included.", settings.record_turns)
+    limits = RecordingLimits(max_bytes=settings.record_max_mb * 1_000_000, max_files=settings.record_files)
+    return Recordings(settings.record_turns, limits)
 
 
 def _store_limits(settings: Settings) -> StoreLimits:

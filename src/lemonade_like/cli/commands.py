@@ -13,9 +13,10 @@ from typing import Annotated, NoReturn
 import typer
 
 from lemonade_like.cli.backend_commands import backends_app
-from lemonade_like.cli.harmony_commands import parse, render
+from lemonade_like.cli.harmony_commands import parse, render, replay
 from lemonade_like.cli.model_commands import delete, forget, models, pull, register, variants
 from lemonade_like.cli.options import ConfigFile
+from lemonade_like.cli.reading import Trouble
 from lemonade_like.cli.running_commands import load, ps, unload
 from lemonade_like.configuration import load_settings, sample_config
 from lemonade_like.errors import ServerError
@@ -68,6 +69,7 @@ def serve(
     api_key: Annotated[str | None, _option("api_key", "KEY")] = None,
     config: ConfigFile = None,
     log_level: Annotated[str | None, _option("log_level", "LEVEL")] = None,
+    record_turns: Annotated[str | None, _option("record_turns", "FOLDER|FILE")] = None,
 ) -> None:
     """Start the server. Every option can also be set in the environment (LEMONADE_LIKE_PORT=8000) or in a file."""
     given = {
@@ -90,6 +92,7 @@ def serve(
         "api_key": api_key,
         "config": config,
         "log_level": log_level,
+        "record_turns": record_turns,
     }
     settings = load_settings(given)
     # The web framework is imported for this command only: the others answer in half the time.
@@ -99,7 +102,7 @@ def serve(
 
 
 # In the order of the help.
-for _command in (models, register, forget, pull, delete, variants, ps, load, unload, render, parse):
+for _command in (models, register, forget, pull, delete, variants, ps, load, unload, render, parse, replay):
     app.command()(_command)
 app.add_typer(backends_app, name="backends")
 
@@ -137,7 +140,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         code = app(arguments, prog_name=_PROGRAM, standalone_mode=False)
     except typer.TyperException as error:
         _fail(f"{error.format_message()}\nTry `{_PROGRAM} --help`.", error.exit_code)
-    except SettingsError as error:
+    except (SettingsError, Trouble) as error:
         _fail(error.message, 2)
     except ServerError as error:
         _fail(str(error), 1)

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.conversation import (
@@ -29,7 +28,7 @@ from lemonade_like.pool.resident import EngineConnectionLost
 from lemonade_like.turns.constraint import constraint, told_format
 from lemonade_like.turns.events import Event, Progress
 from lemonade_like.turns.failures import came_out_differently, context_exceeded
-from lemonade_like.turns.payload import completion_payload
+from lemonade_like.turns.payload import completion_payload, new_seed
 from lemonade_like.turns.reader import TurnReader
 from lemonade_like.turns.resumption import Attempt, Differs, next_attempt
 from lemonade_like.turns.size import is_long, refuse_what_cannot_fit
@@ -39,16 +38,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
     from datetime import date
 
+    from lemonade_like.harmony.encoding import Encoder
     from lemonade_like.harmony.renderer import Prompt, Renderer
     from lemonade_like.pool.lease import Lease
     from lemonade_like.turns.formats import HarmonyFormat
     from lemonade_like.turns.memory import ReasoningMemory, Remembered
+    from lemonade_like.turns.recorded.tape import Tape
     from lemonade_like.turns.request import TurnRequest
 
 _logger = logging.getLogger("lemonade_like.turns")
-
-#: The engine's seeds are 32-bit numbers, of which the last has it draw one.
-_SEEDS: Final = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,21 @@ class Plan:
     def reasons(self) -> bool:
         """Whether the model may reason."""
         return self.system.effort != "none"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A turn that is ready for its engine: the prompt, what is posted with it, and what both were made from.
+
+    ``current_date`` is the date that the prompt names. ``recalled`` has the turns that are replayed in it, by their
+    place among the messages.
+    """
+
+    chosen: Plan
+    prompt: Prompt
+    payload: dict[str, Any]
+    current_date: str
+    recalled: Mapping[int, Remembered]
 
 
 def plan(request: TurnRequest, *, default_effort: Effort, current_date: str) -> Plan:
@@ -112,7 +125,7 @@ def _reasoning_ended(conversation: HarmonyConversation, opening: Opening) -> Har
     return HarmonyConversation((*conversation.messages, begun), opening)
 
 
-async def harmony_turn(
+async def prepare(
     request: TurnRequest,
     lease: Lease[HarmonyFormat],
     renderer: Renderer,
@@ -120,8 +133,8 @@ async def harmony_turn(
     memory: ReasoningMemory,
     default_effort: Effort,
     today: date,
-) -> AsyncGenerator[list[Event], None]:
-    """Run the turn; yields the events of each network read, and ``Finish`` last."""
+) -> Prepared:
+    """Render the prompt and decide what is posted. Raises ``BadRequest`` for what cannot be asked of the model."""
     refuse_what_cannot_fit(request, lease.context_length)
     recalled = memory.recall(request.owner, lease.model.name, request.messages)
     day = request.current_date or next((turn.current_date for turn in recalled.values()), today.isoformat())
@@ -141,16 +154,31 @@ async def harmony_turn(
     payload = completion_payload(
         prompt.ids,
         request.sampling,
-        # Of our choice, so that the turn can be generated again.
-        seed=secrets.randbelow(_SEEDS),
+        seed=new_seed(),
         max_tokens=-1 if request.max_tokens is None else request.max_tokens,
         grammar=grammar,
         reasoning_budget=request.reasoning_budget if chosen.reasons else None,
         top_logprobs=request.top_logprobs,
     )
+    return Prepared(chosen, prompt, payload, day, recalled)
+
+
+async def harmony_turn(
+    request: TurnRequest,
+    lease: Lease[HarmonyFormat],
+    prepared: Prepared,
+    encoder: Encoder,
+    *,
+    memory: ReasoningMemory,
+    tape: Tape | None = None,
+) -> AsyncGenerator[list[Event], None]:
+    """Run the turn; yields the events of each network read, and ``Finish`` last."""
+    prompt, payload = prepared.prompt, prepared.payload
     # What continues a message that the client began is not the whole of it.
-    recording = Recording() if chosen.tools and prompt.opening.channel is None else None
+    recording = Recording() if prepared.chosen.tools and prompt.opening.channel is None else None
     reader = TurnReader(request, prompt, recording)
+    if tape is not None:
+        tape.harmony(prepared, reader.transcript, encoder)
     attempt = Attempt(payload)
     while True:
         try:
@@ -165,7 +193,7 @@ async def harmony_turn(
             lost = error
         except Differs:
             raise came_out_differently(lease.model.name) from None
-        following = next_attempt(payload, reader.transcript, renderer.encoder, context_length=lease.context_length)
+        following = next_attempt(payload, reader.transcript, encoder, context_length=lease.context_length)
         if isinstance(following, Attempt):
             _logger.info(
                 "%s lost its engine after %d tokens of a turn, which %s",
@@ -182,6 +210,6 @@ async def harmony_turn(
             reader.read([following])
             break
     last = reader.finish()
-    if recording is not None and (turn := recording.remembered(reader.transcript, renderer.encoder, day)):
+    if recording is not None and (turn := recording.remembered(reader.transcript, encoder, prepared.current_date)):
         memory.remember(request.owner, lease.model.name, turn)
     yield last

@@ -20,7 +20,7 @@ from lemonade_like.turns.events import (
     Usage,
 )
 from lemonade_like.turns.logprobs import AnswerLogprobs
-from lemonade_like.turns.payload import chat_payload
+from lemonade_like.turns.payload import chat_payload, new_seed
 from lemonade_like.turns.stop import StopMatcher
 
 if TYPE_CHECKING:
@@ -31,15 +31,21 @@ if TYPE_CHECKING:
     from lemonade_like.turns.request import TurnRequest
 
 
-async def jinja_turn(request: TurnRequest, lease: Lease[HarmonyFormat]) -> AsyncGenerator[list[Event], None]:
+async def prepare_chat(request: TurnRequest) -> dict[str, Any]:
+    """Return what is posted. Raises ``BadRequest`` for what cannot be asked of the model."""
+    await check_format(request.response_format)
+    return chat_payload(request, seed=new_seed())
+
+
+async def jinja_turn(
+    request: TurnRequest, lease: Lease[HarmonyFormat], payload: dict[str, Any]
+) -> AsyncGenerator[list[Event], None]:
     """Run the turn; yields the events of each network read, and ``Finish`` last.
 
     If its engine dies before anything was sent, the turn begins again; of a whole answer, nothing is sent before it is
     complete. What has been sent cannot be gone on from: what the engine made of the model's output does not tell what
     that was. Then this raises ``EngineConnectionLost``.
     """
-    await check_format(request.response_format)
-    payload = chat_payload(request)
     resumed, sent = 0, False
     while True:
         reader, held = ChatReader(request, resumed), list[Event]()

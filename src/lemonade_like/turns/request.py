@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from lemonade_like.harmony.messages import ChatMessage, FunctionTool
+# Recorded turns are read back by these types, so they must be importable at run time.
+from lemonade_like.harmony.messages import ChatMessage, FunctionTool  # noqa: TC001
 
 ToolChoice = Literal["none", "auto", "required"]
 #: Where reasoning goes: into a field of its own, into the content between ``<think>`` tags, or nowhere.

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from lemonade_like.pool.resident import EngineConnectionLost, EngineResponseError
 from lemonade_like.turns.events import Event, Progress
 from lemonade_like.turns.failures import from_engine
-from lemonade_like.turns.harmony_turn import harmony_turn
-from lemonade_like.turns.jinja_turn import jinja_turn
+from lemonade_like.turns.harmony_turn import harmony_turn, prepare
+from lemonade_like.turns.jinja_turn import jinja_turn, prepare_chat
 from lemonade_like.turns.memory import ReasoningMemory
 from lemonade_like.turns.presets import with_preset
 from lemonade_like.turns.preview import RenderedPrompt, harmony_preview, jinja_preview
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lemonade_like.pool.lease import Lease
     from lemonade_like.pool.pool import Pool
     from lemonade_like.turns.formats import HarmonyFormat
+    from lemonade_like.turns.recorded.tape import Tape, TurnRecorder
     from lemonade_like.turns.request import ReasoningFormat, TurnRequest
 
 
@@ -46,14 +47,15 @@ class TurnOptions:
 
 
 class Turns:
-    """The one way to have a model answer."""
+    """The one way to have a model answer. A ``recorder``, if there is one, gets a tape of each turn."""
 
-    def __init__(self, pool: Pool[HarmonyFormat], options: TurnOptions) -> None:
+    def __init__(self, pool: Pool[HarmonyFormat], options: TurnOptions, recorder: TurnRecorder | None = None) -> None:
         self._pool = pool
         self._options = options
+        self._recorder = recorder
         self._memory = ReasoningMemory(options.reasoning_memory_bytes)
 
-    async def run(self, request: TurnRequest) -> AsyncGenerator[list[Event], None]:
+    def run(self, request: TurnRequest) -> AsyncGenerator[list[Event], None]:
         """Run a turn; yields its events in batches, one for each network read of the engine.
 
         ``aclose()``, or cancelling the task that iterates, ends the turn on the engine at once.
@@ -62,15 +64,37 @@ class Turns:
             ModelNotFound, QueueFull, EngineUnavailable: before the first event.
             BadRequest, EngineFailure: before the first event or between two.
         """
+        return self._run(request) if self._recorder is None else self._recorded(request, self._recorder)
+
+    async def _recorded(self, request: TurnRequest, recorder: TurnRecorder) -> AsyncGenerator[list[Event], None]:
+        tape = recorder.begin(request)
+        try:
+            async with aclosing(self._run(request, tape)) as batches:
+                async for batch in batches:
+                    yield batch
+        except BaseException as error:
+            tape.error = error
+            raise
+        finally:
+            recorder.keep(tape)
+
+    async def _run(self, request: TurnRequest, tape: Tape | None = None) -> AsyncGenerator[list[Event], None]:
         request = self._with_defaults(request)
         view = ReasoningView(self._format(request))
         async with self._pool.ticket(request.model, request.client or request.owner) as ticket:
             async for waiting in ticket.waiting():
-                yield [Progress(waiting.stage, waiting.place if waiting.stage == "queued" else 0)]
+                progress: list[Event] = [Progress(waiting.stage, waiting.place if waiting.stage == "queued" else 0)]
+                if tape is not None:
+                    tape.add(progress)
+                yield progress
             lease = ticket.lease
+            if tape is not None:
+                tape.lease = lease
             try:
-                async with aclosing(self._turn(request, lease)) as events:
+                async with aclosing(await self._turn(request, lease, tape)) as events:
                     async for batch in events:
+                        if tape is not None:
+                            tape.add(batch)
                         if shown := view.apply(batch):
                             yield shown
             except EngineResponseError as error:
@@ -115,22 +139,34 @@ class Turns:
         return request.reasoning_format or self._options.reasoning_format
 
     def _with_defaults(self, request: TurnRequest) -> TurnRequest:
-        if self._format(request) == "inline":
-            request = replace(request, messages=untagged(request.messages))
         return replace(
-            with_preset(request),
+            worked_in(request, self._format(request)),
             model_identity=request.model_identity or self._options.model_identity,
             knowledge_cutoff=request.knowledge_cutoff or self._options.knowledge_cutoff,
         )
 
-    def _turn(self, request: TurnRequest, lease: Lease[HarmonyFormat]) -> AsyncGenerator[list[Event], None]:
+    async def _turn(
+        self, request: TurnRequest, lease: Lease[HarmonyFormat], tape: Tape | None
+    ) -> AsyncGenerator[list[Event], None]:
         if lease.prompt_format is None:
-            return jinja_turn(request, lease)
-        return harmony_turn(
+            payload = await prepare_chat(request)
+            if tape is not None:
+                tape.chat(payload)
+            return jinja_turn(request, lease, payload)
+        renderer = lease.prompt_format.renderer
+        prepared = await prepare(
             request,
             lease,
-            lease.prompt_format.renderer,
+            renderer,
             memory=self._memory,
             default_effort=self._options.default_effort,
             today=self._options.today(),
         )
+        return harmony_turn(request, lease, prepared, renderer.encoder, memory=self._memory, tape=tape)
+
+
+def worked_in(request: TurnRequest, reasoning_format: ReasoningFormat) -> TurnRequest:
+    """Return the request with its preset in its messages, and with reasoning that was shown inline as such again."""
+    if reasoning_format == "inline":
+        request = replace(request, messages=untagged(request.messages))
+    return with_preset(request)

@@ -1,0 +1,211 @@
+"""A recorded turn once more: on an engine, or only what the model wrote through the parser."""
+
+from __future__ import annotations
+
+from array import array
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import orjson
+from pydantic import ValidationError
+
+from lemonade_like.errors import ServerError
+from lemonade_like.harmony import tokens
+from lemonade_like.harmony.completion import parts_of
+from lemonade_like.harmony.conversation import Opening, SystemMessage
+from lemonade_like.harmony.renderer import Prompt
+from lemonade_like.turns.harmony_turn import Plan, Prepared, harmony_turn, plan, render
+from lemonade_like.turns.jinja_turn import jinja_turn
+from lemonade_like.turns.memory import ReasoningMemory, Remembered
+from lemonade_like.turns.payload import chat_payload
+from lemonade_like.turns.reader import TurnReader
+from lemonade_like.turns.recorded.compact import compact
+from lemonade_like.turns.recorded.difference import Difference, common_length, first_difference, text_difference
+from lemonade_like.turns.recorded.line import line_of
+from lemonade_like.turns.recorded.schema import SCHEMA, Record
+from lemonade_like.turns.recorded.tape import Tape
+from lemonade_like.turns.service import worked_in
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator
+
+    from lemonade_like.pool.lease import Lease
+    from lemonade_like.turns.events import Event
+    from lemonade_like.turns.formats import HarmonyFormat
+    from lemonade_like.turns.recorded.schema import RecordedPrompt
+    from lemonade_like.turns.request import ReasoningFormat
+
+
+class NoRecord(ServerError):
+    """A line is no recorded turn, or one that is not known here."""
+
+
+class CannotReplay(ServerError):
+    """There is nothing in a recorded turn that could be run again; the message says why."""
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What came of running a turn again. ``difference`` is ``None`` if it came out the same; ``prompt_difference`` is
+    there if it was rendered anew and that is another prompt, or another body for the engine."""
+
+    record: Record
+    now: Record
+    difference: Difference | None
+    prompt_difference: Difference | None = None
+
+    @property
+    def verdict(self) -> Literal["same", "different"]:
+        """The outcome in a word."""
+        return "same" if self.difference is None and self.prompt_difference is None else "different"
+
+
+def read_record(line: bytes) -> Record:
+    """Return the turn that a line holds. Raises ``NoRecord``."""
+    try:
+        plain = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise NoRecord(f"no JSON ({error})") from None
+    if not isinstance(plain, dict) or "schema" not in plain:
+        raise NoRecord("no recorded turn")
+    if plain["schema"] != SCHEMA:
+        raise NoRecord(f"a recorded turn of version {plain['schema']}; this program reads version {SCHEMA}")
+    try:
+        return Record.model_validate(plain)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise NoRecord(f"no whole recorded turn ({where}: {first['msg']})") from None
+
+
+def parse_again(record: Record) -> Replayed:
+    """Read what the model wrote with the parser of today; needs no engine. Raises ``CannotReplay``."""
+    output, prompt = record.output, record.prompt
+    if output is None or prompt is None:
+        raise CannotReplay(_why_not(record) or "what the model wrote is not recorded: its engine has parsed it")
+    tape = Tape(record.request, record.id)
+    reader = TurnReader(record.request, _prompt(prompt))
+    tape.add(reader.read(_frames(output.parts or [part.value for part in parts_of(output.text)])))
+    if record.outcome == "finished":
+        reader.read([{"stop": True, "stop_type": "limit" if record.finish_reason == "length" else "eos"}])
+        tape.add(reader.finish())
+    changed: dict[str, Any] = {"events": compact(tape.batches, 0.0)}
+    if finish := tape.finish:
+        changed |= {"finish_reason": finish.reason, "stop_string": finish.stop_string, "recovered": finish.recovered}
+    now = record.model_copy(update=changed)
+    return Replayed(record, now, first_difference(record, now))
+
+
+async def run_again(
+    record: Record, lease: Lease[HarmonyFormat], *, rendered_for: ReasoningFormat | None = None
+) -> Replayed:
+    """Have the engine generate the turn again from the recorded prompt with the recorded seed.
+
+    The prompt cache is left out, so that what ran before makes no difference. With ``rendered_for``, which is where
+    this server shows reasoning if a request does not say, the prompt is rendered anew from the request.
+
+    Raises:
+        CannotReplay: the turn ended before the engine was asked, or the model is not spoken to in the same way here.
+        EngineConnectionLost, EngineResponseError, ServerError: as for any turn.
+    """
+    if why := _why_not(record):
+        raise CannotReplay(why)
+    tape = Tape(record.request, record.id, record.endpoint)
+    tape.lease = lease
+    if record.prompt is None:
+        turn, anew = _chat(record, lease, tape, rendered_for)
+    else:
+        turn, anew = await _harmony(record, record.prompt, lease, tape, rendered_for)
+    async with aclosing(turn) as batches:
+        async for batch in batches:
+            tape.add(batch)
+    tape.end()
+    now = read_record(line_of(tape, record.server))
+    return Replayed(record, now, first_difference(record, now), anew)
+
+
+_Turn = tuple["AsyncGenerator[list[Event], None]", Difference | None]
+
+
+async def _harmony(
+    record: Record,
+    recorded: RecordedPrompt,
+    lease: Lease[HarmonyFormat],
+    tape: Tape,
+    rendered_for: ReasoningFormat | None,
+) -> _Turn:
+    if lease.prompt_format is None:
+        raise CannotReplay(f"{record.request.model} was spoken to in Harmony, and is not here")
+    renderer = lease.prompt_format.renderer
+    system = SystemMessage(recorded.effort, recorded.current_date, recorded.model_identity, recorded.knowledge_cutoff)
+    recalled = {one.place: Remembered(array("I", one.ids), "", (), recorded.current_date) for one in recorded.recalled}
+    # No tools: nothing of this turn is to be remembered.
+    prompt, chosen, anew = _prompt(recorded), Plan(system, tools=False), None
+    if rendered_for is not None:
+        request = replace(
+            worked_in(record.request, record.request.reasoning_format or rendered_for),
+            reasoning_effort=recorded.effort,
+            model_identity=recorded.model_identity,
+            knowledge_cutoff=recorded.knowledge_cutoff,
+        )
+        decided = plan(request, default_effort=recorded.effort, current_date=recorded.current_date)
+        prompt = await render(request, decided, renderer, recalled)
+        anew = _other_prompt(recorded, prompt, renderer.encoder.decode(prompt.ids))
+    payload = {**(record.payload or {}), "prompt": prompt.ids, "cache_prompt": False}
+    if record.outcome != "finished" and record.output is not None:
+        payload["n_predict"] = record.output.tokens
+    prepared = Prepared(chosen, prompt, payload, recorded.current_date, recalled)
+    return harmony_turn(record.request, lease, prepared, renderer.encoder, memory=ReasoningMemory(0), tape=tape), anew
+
+
+def _chat(record: Record, lease: Lease[HarmonyFormat], tape: Tape, rendered_for: ReasoningFormat | None) -> _Turn:
+    if lease.prompt_format is not None:
+        raise CannotReplay(f"{record.request.model} went through its chat template, and is spoken to in Harmony here")
+    payload, anew = record.payload or {}, None
+    if rendered_for is not None:
+        request = worked_in(record.request, record.request.reasoning_format or rendered_for)
+        other = chat_payload(request, seed=payload.get("seed"))
+        anew = text_difference("payload", _sorted(payload), _sorted(other))
+        payload = other
+    payload = {**payload, "cache_prompt": False}
+    tape.chat(payload)
+    return jinja_turn(record.request, lease, payload), anew
+
+
+def _other_prompt(recorded: RecordedPrompt, prompt: Prompt, text: str) -> Difference | None:
+    if recorded.ids == prompt.ids:
+        return None
+    token = common_length(recorded.ids, prompt.ids)
+    found = text_difference("prompt", recorded.text, text)
+    if found is None:
+        # The same text in other tokens.
+        found = Difference("prompt", str(recorded.ids[token : token + 1]), str(prompt.ids[token : token + 1]))
+    return replace(found, token=token)
+
+
+def _why_not(record: Record) -> str | None:
+    """Why there is nothing to run again, if so."""
+    how = f"it {record.outcome}" + (f": {record.error.message}" if record.error else "")
+    if record.payload is None:
+        return f"its engine was never asked ({how})"
+    if record.outcome != "finished" and not any(event["type"] != "progress" for event in record.events):
+        return f"the model had written nothing yet ({how})"
+    return None
+
+
+def _prompt(recorded: RecordedPrompt) -> Prompt:
+    opening = recorded.opening
+    return Prompt(recorded.ids, Opening(opening.channel, opening.body, opening.content_type))
+
+
+def _frames(parts: list[str | int]) -> Iterator[dict[str, Any]]:
+    for count, part in enumerate(parts, 1):
+        if isinstance(part, int):
+            yield {"tokens": [part], "content": tokens.spelling(part), "tokens_predicted": count}
+        else:
+            yield {"tokens": [], "content": part, "tokens_predicted": count}
+
+
+def _sorted(payload: dict[str, Any]) -> str:
+    return orjson.dumps(payload, option=orjson.OPT_SORT_KEYS).decode()
