@@ -84,12 +84,12 @@ def replay_turns(
 
     Raises ``Trouble`` if no turn can be read or chosen, or there is no engine.
     """
-    records = choice.of(_records(Path(place)))
+    report = Report(as_json=as_json, console=console)
     try:
+        records = choice.of(_records(Path(place)))
         if as_list:
             list_turns(records, as_json=as_json, console=console)
             return 0
-        report = Report(as_json=as_json, console=console)
         if parse_only:
             _each(records, parse_again, report)
         elif server is not None:

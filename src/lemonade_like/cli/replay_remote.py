@@ -9,7 +9,7 @@ import httpx
 from lemonade_like.errors import ServerError
 from lemonade_like.harmony.messages import ChatMessage, TextPart
 from lemonade_like.turns.recorded.difference import first_difference, text_difference
-from lemonade_like.turns.recorded.replay import CannotReplay, Replayed
+from lemonade_like.turns.recorded.replay import CannotReplay, Replayed, why_not
 
 if TYPE_CHECKING:
     from lemonade_like.settings import Settings
@@ -30,11 +30,11 @@ def ask_again(record: Record, *, url: str, settings: Settings, render: bool) -> 
     The server renders the prompt itself. With ``render``, it is asked for it, and that is compared too.
 
     Raises:
-        CannotReplay: there is no payload, and so no seed.
+        CannotReplay: the turn ended before the engine was asked, or the model had written something.
         ServerRefused: the server cannot be reached, or refuses.
     """
-    if record.payload is None:
-        raise CannotReplay(f"its engine was never asked (it {record.outcome})")
+    if why := why_not(record):
+        raise CannotReplay(why)
     body = chat_body(record)
     other_prompt = None
     if render and record.prompt is not None:

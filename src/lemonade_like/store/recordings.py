@@ -177,18 +177,23 @@ class _Files:
     def _set_aside(self, path: Path) -> None:
         """Give the full file a name with the time, and delete the oldest of those until few enough are kept."""
         self._shut()
-        now = time.time_ns() // 1_000_000
-        stamp = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now // 1000))}.{now % 1000:03}Z"
-        path.replace(path.with_name(f"{self._stem}-{stamp}{SUFFIX}"))
-        name = re.compile(re.escape(self._stem) + r"-\d{8}T\d{6}\.\d{3}Z" + re.escape(SUFFIX) + r"(\.gz)?")
-        aside = sorted(entry for entry in self._folder.iterdir() if name.fullmatch(entry.name))
-        for old in aside[: len(aside) - (self._limits.max_files - 1)]:
+        now = time.time_ns() // 1000
+        while (aside := path.with_name(f"{self._stem}-{_stamp(now)}{SUFFIX}")).exists():
+            now += 1
+        path.replace(aside)
+        name = re.compile(re.escape(self._stem) + r"-\d{8}T\d{6}\.\d{6}Z" + re.escape(SUFFIX) + r"(\.gz)?")
+        full = sorted(entry for entry in self._folder.iterdir() if name.fullmatch(entry.name))
+        for old in full[: max(0, len(full) - (self._limits.max_files - 1))]:
             old.unlink(missing_ok=True)
 
     def _shut(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _stamp(microseconds: int) -> str:
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(microseconds // 1_000_000))}.{microseconds % 1_000_000:06}Z"
 
 
 def _is(descriptor: int, path: Path) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 #: Characters of text that are shown before and after a difference.
 _AROUND: Final = 60
-_OF_A_MESSAGE: Final = ("role", "channel", "recipient", "content_type", "end")
+_OF_A_MESSAGE: Final = ("role", "channel", "recipient", "content_type", "end", "characters")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Difference:
 
     ``before`` is the end of what both have in common, and ``recorded`` and ``now`` how it goes on. ``character``
     and ``token`` count from 0; ``token`` is there where both ids are known. ``channel`` is that of the output at this
-    place, or ``header`` between two messages.
+    place, ``header`` between two messages.
     """
 
     what: str
@@ -101,7 +101,7 @@ def _in_output(record: Record, recorded: RecordedOutput, now: RecordedOutput, *,
         # The same text in other tokens.
         found = Difference("output", str(recorded.ids[token : token + 1]), str(now.ids[token : token + 1]))
     if found is not None:
-        channel = _channel_at(record, recorded.text[: found.character or 0])
+        channel = None if found.character is None else _channel_at(record, recorded.text[: found.character])
         yield Difference("output", found.recorded, found.now, found.before, found.character, token, channel)
 
 
@@ -120,17 +120,17 @@ def _in_calls(
 
 def _said(record: Record) -> _Said:
     def joined(kind: str) -> str:
-        return "".join(event["text"] for event in record.events if event["type"] == kind)
+        return "".join(str(event.get("text", "")) for event in record.events if event.get("type") == kind)
 
     return _Said(
         joined("reasoning"),
         joined("content"),
-        [(event["name"], event["arguments"]) for event in record.events if event["type"] == "tool_call"],
         [
-            {name: event[name] for name in (*_OF_A_MESSAGE, "characters")}
+            (str(event.get("name", "")), str(event.get("arguments", "")))
             for event in record.events
-            if event["type"] == "message"
-        ]
+            if event.get("type") == "tool_call"
+        ],
+        [{name: event.get(name) for name in _OF_A_MESSAGE} for event in record.events if event.get("type") == "message"]
         or None,
     )
 

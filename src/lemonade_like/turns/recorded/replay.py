@@ -79,11 +79,21 @@ def read_record(line: bytes) -> Record:
         raise NoRecord(f"no whole recorded turn ({where}: {first['msg']})") from None
 
 
+def why_not(record: Record) -> str | None:
+    """Return why there is nothing in a turn to run again; ``None`` if there is."""
+    how = f"it {record.outcome}" + (f": {record.error.message}" if record.error else "")
+    if record.payload is None:
+        return f"its engine was never asked ({how})"
+    if record.outcome != "finished" and not any(event.get("type") != "progress" for event in record.events):
+        return f"the model had written nothing yet ({how})"
+    return None
+
+
 def parse_again(record: Record) -> Replayed:
     """Read what the model wrote with the parser of today; needs no engine. Raises ``CannotReplay``."""
     output, prompt = record.output, record.prompt
     if output is None or prompt is None:
-        raise CannotReplay(_why_not(record) or "what the model wrote is not recorded: its engine has parsed it")
+        raise CannotReplay(why_not(record) or "what the model wrote is not recorded: its engine has parsed it")
     tape = Tape(record.request, record.id)
     reader = TurnReader(record.request, _prompt(prompt))
     tape.add(reader.read(_frames(output.parts or [part.value for part in parts_of(output.text)])))
@@ -109,7 +119,7 @@ async def run_again(
         CannotReplay: the turn ended before the engine was asked, or the model is not spoken to in the same way here.
         EngineConnectionLost, EngineResponseError, ServerError: as for any turn.
     """
-    if why := _why_not(record):
+    if why := why_not(record):
         raise CannotReplay(why)
     tape = Tape(record.request, record.id, record.endpoint)
     tape.lease = lease
@@ -182,16 +192,6 @@ def _other_prompt(recorded: RecordedPrompt, prompt: Prompt, text: str) -> Differ
         # The same text in other tokens.
         found = Difference("prompt", str(recorded.ids[token : token + 1]), str(prompt.ids[token : token + 1]))
     return replace(found, token=token)
-
-
-def _why_not(record: Record) -> str | None:
-    """Why there is nothing to run again, if so."""
-    how = f"it {record.outcome}" + (f": {record.error.message}" if record.error else "")
-    if record.payload is None:
-        return f"its engine was never asked ({how})"
-    if record.outcome != "finished" and not any(event["type"] != "progress" for event in record.events):
-        return f"the model had written nothing yet ({how})"
-    return None
 
 
 def _prompt(recorded: RecordedPrompt) -> Prompt:
