@@ -150,6 +150,10 @@ async def test_the_memory_of_reasoning_is_as_large_as_it_is_set(
     assert ("<|channel|>analysis<|message|>Hm.<|end|>" in shown["prompt"]) == (megabytes > 0)
 
 
+def _recorded_below(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line.text) for file in folder.rglob("*.jsonl") for line in read_lines(file)]
+
+
 @pytest.mark.parametrize("recording", [True, False])
 async def test_turns_are_recorded_only_if_that_is_asked_for_and_are_all_there_when_the_server_has_stopped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, recording: bool
@@ -165,7 +169,7 @@ async def test_turns_are_recorded_only_if_that_is_asked_for_and_are_all_there_wh
                 answer = await client.post("/api/v1/chat/completions", json=body, headers=headers)
                 assert answer.status_code == 404
     told = "Every turn is recorded in" in caplog.text
-    recorded = [json.loads(line.text) for file in tmp_path.rglob("*.jsonl") for line in read_lines(file)]
+    recorded = _recorded_below(tmp_path)
     assert told == recording
     assert [(one["id"], one["endpoint"]) for one in recorded] == [
         (f"req-{number}", "/api/v1/chat/completions") for number in range(3) if recording
