@@ -47,9 +47,9 @@ def ask_again(record: Record, *, url: str, settings: Settings, render: bool) -> 
         {"type": "content", "text": message.get("content") or ""},
         *({"type": "tool_call", **call["function"]} for call in message.get("tool_calls") or ()),
     ]
-    changed = {"events": events, "finish_reason": choice["finish_reason"]}
-    unknown = {"output": None, "stop_string": None, "recovered": None, "model": None, "engine": None}
-    now = record.model_copy(update={**changed, **unknown})
+    # What the server does not tell of a turn stays as it was recorded: it is no difference.
+    unknown = {"output": None, "model": None, "engine": None}
+    now = record.model_copy(update={"events": events, "finish_reason": choice["finish_reason"], **unknown})
     return Replayed(record, now, first_difference(record, now), other_prompt)
 
 

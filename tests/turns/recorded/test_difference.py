@@ -88,9 +88,11 @@ def test_a_turn_that_was_cut_short_is_the_same_as_far_as_it_went(encoder: Harmon
     [("finish_reason", "length"), ("recovered", {"missing_end": 1}), ("stop_string", "END")],
 )
 def test_how_it_ended_is_compared_too(encoder: HarmonyEncoding, what: str, value: Any) -> None:
-    found = first_difference(record(ANSWER, encoder), record(ANSWER, encoder, **{what: value}))
-    assert found is not None
+    plain, other = record(ANSWER, encoder), record(ANSWER, encoder, **{what: value})
+    found, the_other_way = first_difference(plain, other), first_difference(other, plain)
+    assert found is not None and the_other_way is not None
     assert (found.what, found.now) == (what, str(value))
+    assert (the_other_way.what, the_other_way.recorded) == (what, str(value))
 
 
 def test_calls_are_compared_one_by_one(encoder: HarmonyEncoding) -> None:

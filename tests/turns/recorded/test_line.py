@@ -240,7 +240,9 @@ async def test_what_orjson_cannot_write_is_written_all_the_same(
         await rig.ask(tools=(tool,), tool_choice="none")
         (line,) = kept.lines()
     assert line.count(b"\n") == 1
-    assert json.loads(line)["request"]["tools"][0]["parameters"]["properties"]["a"]["default"] == odd
+    parameters = read_record(line).request.tools[0].parameters
+    assert parameters is not None
+    assert parameters["properties"]["a"]["default"] == odd
 
 
 async def test_turns_side_by_side_have_each_their_own(tmp_path: Path, vocabulary: Path, writer: Writer) -> None:

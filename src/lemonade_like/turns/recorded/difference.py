@@ -86,7 +86,7 @@ def _differences(recorded: Record, now: Record, *, whole: bool) -> Iterator[Diff
         yield Difference("messages", str(then.messages), str(again.messages))
     for what in ("finish_reason", "stop_string", "recovered"):
         one, other = getattr(recorded, what), getattr(now, what)
-        if one != other and not (what != "finish_reason" and other is None):
+        if one != other:
             yield Difference(what, str(one), str(other))
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from array import array
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-import orjson
 from pydantic import ValidationError
 
 from lemonade_like.errors import ServerError
@@ -64,8 +64,8 @@ class Replayed:
 def read_record(line: bytes) -> Record:
     """Return the turn that a line holds. Raises ``NoRecord``."""
     try:
-        plain = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
+        plain = json.loads(line)
+    except (ValueError, RecursionError) as error:
         raise NoRecord(f"no JSON ({error})") from None
     if not isinstance(plain, dict) or "schema" not in plain:
         raise NoRecord("no recorded turn")
@@ -208,4 +208,4 @@ def _frames(parts: list[str | int]) -> Iterator[dict[str, Any]]:
 
 
 def _sorted(payload: dict[str, Any]) -> str:
-    return orjson.dumps(payload, option=orjson.OPT_SORT_KEYS).decode()
+    return json.dumps(payload, sort_keys=True, ensure_ascii=False)
