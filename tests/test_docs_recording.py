@@ -27,7 +27,7 @@ ANSWER = "<|channel|>analysis<|message|>Two.<|end|><|start|>assistant<|channel|>
 def test_the_table_has_every_field_of_a_line() -> None:
     nested = (schema.RecordedModel, schema.RecordedEngine, schema.RecordedOutput, schema.RecordedError)
     names = [field.alias or name for name, field in schema.Record.model_fields.items()]
-    names += [name for part in (*nested, schema.RecordedPrompt) for name in part.model_fields]
+    names += [name for part in (*nested, schema.RecordedPrompt, schema.RecordedSystem) for name in part.model_fields]
     assert [name for name in names if f"`{name}`" not in PAGE] == []
 
 

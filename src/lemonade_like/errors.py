@@ -10,6 +10,7 @@
     ├── ModelBusy                   409  model_busy: turns still run on it
     ├── Unauthorized                401  invalid_api_key
     ├── QueueFull                   429  queue_full: too many wait already
+    ├── NotOffered                  501  not_supported: the engine that runs has not what was asked for
     ├── HarmonyUnavailable          500  harmony_unavailable: Harmony was asked for and cannot be had
     └── EngineFailure               500  the engine could not load the model, or died
         ├── EngineNotFound          500  there is no engine to run
@@ -96,6 +97,13 @@ class QueueFull(ServerError):
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class NotOffered(ServerError):
+    """The engine that runs has not what was asked for; another one, or the same started otherwise, may have it."""
+
+    status = 501
+    default_code = "not_supported"
 
 
 class HarmonyUnavailable(ServerError):

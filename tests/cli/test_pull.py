@@ -16,8 +16,8 @@ import pytest
 from rich.console import Console
 
 from lemonade_like.cli import pull
-from lemonade_like.models.hub import Plan, RemoteFile
 from lemonade_like.models.progress import Tracker
+from lemonade_like.models.remote import Plan, RemoteFile
 from tests.support.hub import GATED, Gate, Hub, running_hub, weights
 
 NAME = "gpt-oss-20b-GGUF"

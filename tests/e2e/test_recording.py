@@ -15,6 +15,7 @@ from lemonade_like.cli.replay import Choice, replay_turns
 from lemonade_like.configuration import load_settings
 from lemonade_like.store.recordings import read_lines
 from lemonade_like.turns.recorded.replay import read_record
+from lemonade_like.turns.request import TurnRequest
 from tests.e2e.conftest import ONE_THREAD
 from tests.support.asking import AS_PERSON, TINY, WEATHER
 from tests.support.server_process import address, server_process
@@ -43,6 +44,8 @@ def _ask_everything(client: openai.OpenAI, other: str) -> None:
     create(model=TINY, messages=_says("Make up a person."), response_format=AS_PERSON, reasoning_effort="low")
     create(model=TINY, messages=_says("Say 🙂 and 漢字."), max_tokens=25, stop=["zebra"])
     create(model=other, messages=_says("Name a colour."), max_tokens=20)
+    for model in (TINY, other):
+        client.completions.create(model=model, prompt="Once upon a time", max_tokens=12)
     with pytest.raises(openai.NotFoundError):
         create(model="nobody", messages=_says("Hi"))
     stream = create(model=TINY, messages=_says("Tell me about the sea."), stream=True)
@@ -99,7 +102,7 @@ def test_a_server_that_was_killed_has_left_whole_lines_that_only_its_user_may_re
     assert KEY not in text
     assert len({record.owner for record in records}) == 1
     assert records[0].owner
-    assert len(records) == 11
+    assert len(records) == 13
 
 
 def test_each_turn_is_there_with_its_request(records: list[Record], other: str) -> None:
@@ -107,10 +110,10 @@ def test_each_turn_is_there_with_its_request(records: list[Record], other: str) 
     for record in records:
         by_id.setdefault(record.id, []).append(record)
     # Two choices are two turns of one request.
-    assert sorted(map(len, by_id.values())) == [1] * 9 + [2]
+    assert sorted(map(len, by_id.values())) == [1] * 11 + [2]
     assert [record.endpoint for record in by_id["mine"]] == ["/v1/messages"]
     assert {record.outcome for record in records} == {"finished", "failed", "cancelled"}
-    plain = next(record for record in records if record.request.model == other)
+    plain = next(record for record in records if record.request.model == other and "chat" in (record.endpoint or ""))
     assert (plain.prompt, plain.output) == (None, None)
     assert plain.payload is not None
     assert plain.payload["messages"] == [{"role": "user", "content": "Name a colour."}]
@@ -118,7 +121,9 @@ def test_each_turn_is_there_with_its_request(records: list[Record], other: str) 
     cut = next(record for record in records if record.finish_reason == "length" and record.output)
     assert cut.output is not None
     assert cut.output.tokens == 25
-    tool = next(record for record in records if record.prompt and record.prompt.recalled)
+    systems = [(record, record.prompt.system) for record in records if record.prompt and record.prompt.system]
+    tool = next(record for record, system in systems if system.recalled)
+    assert isinstance(tool.request, TurnRequest)
     assert tool.request.messages[1].tool_calls[0].name == "get_weather"
 
 
@@ -141,10 +146,13 @@ def test_the_parser_makes_of_them_what_it_made_then(
 
 
 def test_a_running_server_gives_the_same_answers(
-    server: str, recorded: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+    server: str, other: str, recorded: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, told = _replay(recorded, settings, capsys, server=f"{server}/v1")
-    assert [(one["verdict"], one["model"]) for one in told if one["verdict"] != "same"] == [("left out", "nobody")]
+    assert [(one["verdict"], one["model"]) for one in told if one["verdict"] != "same"] == [
+        *[("left out", TINY), ("left out", other)],  # raw completions
+        ("left out", "nobody"),
+    ]
     assert code == 0
 
 

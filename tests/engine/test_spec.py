@@ -63,6 +63,7 @@ def test_what_steers_or_leaks_stays_out_of_the_engines_environment() -> None:
         "LLAMA_ARG_NO_WEBUI": "1",
         "LLAMA_ARG_LOG_COLORS": "off",
         "LLAMA_LOG_COLORS": "off",
+        "LLAMA_ARG_ENDPOINT_SLOTS": "1",
         "LLAMA_API_KEY": "key",
     }
 

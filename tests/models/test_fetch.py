@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lemonade_like.models.fetch import _Checked
-from lemonade_like.models.hub import RemoteFile
 from lemonade_like.models.hub_errors import DamagedDownload
+from lemonade_like.models.remote import RemoteFile
 
 CONTENT = st.binary(max_size=200).map(lambda rest: b"GGUF" + rest)
 

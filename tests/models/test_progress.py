@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lemonade_like.models.hub import Plan, RemoteFile
 from lemonade_like.models.progress import Progress, Tracker
+from lemonade_like.models.remote import Plan, RemoteFile
 
 
 def plan(*sizes: int) -> Plan:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lemonade_like.models.download import choose_files
-from lemonade_like.models.hub import RemoteFile, Repository
+from lemonade_like.models.remote import RemoteFile, Repository
 from lemonade_like.models.variants import suggested_labels, variants_of
 
 SHARDS = [f"BF16/m-BF16-0000{number}-of-00002.gguf" for number in (1, 2)]

@@ -10,6 +10,7 @@ import pytest
 
 from lemonade_like.errors import EngineFailure
 from lemonade_like.observe.stats import ObservedTurns, Statistics
+from lemonade_like.turns.completion import CompletionRequest
 from lemonade_like.turns.events import (
     ContentDelta,
     Event,
@@ -51,6 +52,17 @@ async def test_a_turn_is_counted_and_its_events_are_the_same() -> None:
     assert (last["model"], last["tool_calls"], last["recovered"]) == ("m", 2, {"missing_end": 2})
     lemonade = {key: told[key] for key in ("time_to_first_token", "input_tokens", "output_tokens", "prompt_tokens")}
     assert lemonade == {"time_to_first_token": 1.0, "input_tokens": 4, "output_tokens": 12, "prompt_tokens": 10}
+
+
+async def test_a_raw_completion_counts_as_a_turn() -> None:
+    statistics = Statistics()
+    observed = ObservedTurns(ScriptedTurns([[ContentDelta("Hi", None)], [Finish("length", Usage(3, 2))]]), statistics)
+    batches = [batch async for batch in observed.complete(CompletionRequest("m", "Hello"))]
+    last = statistics.snapshot()["last"]
+
+    assert len(batches) == 2
+    assert (last["model"], last["prompt_tokens"], last["finish_reason"]) == ("m", 3, "length")
+    assert last["tokens_by_channel"]["final"] == 1
 
 
 async def test_totals_are_of_all_turns() -> None:

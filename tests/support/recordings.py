@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lemonade_like.turns.recorded.line import line_of
 from lemonade_like.turns.recorded.replay import read_record
@@ -12,6 +12,7 @@ from lemonade_like.turns.service import TurnOptions, Turns
 from tests.support.rig import DATE
 
 if TYPE_CHECKING:
+    from lemonade_like.turns.completion import CompletionRequest
     from lemonade_like.turns.recorded.schema import Record
     from lemonade_like.turns.request import TurnRequest
     from tests.support.rig import Rig
@@ -23,7 +24,7 @@ class KeptTapes:
     def __init__(self) -> None:
         self.tapes: list[Tape] = []
 
-    def begin(self, request: TurnRequest) -> Tape:
+    def begin(self, request: TurnRequest | CompletionRequest) -> Tape:
         return Tape(request, f"req_{len(self.tapes)}", "/v1/chat/completions")
 
     def keep(self, tape: Tape) -> None:
@@ -41,8 +42,3 @@ def recording(rig: Rig) -> tuple[Rig, KeptTapes]:
     """The rig with its turns recorded."""
     kept = KeptTapes()
     return replace(rig, turns=Turns(rig.pool, TurnOptions(today=lambda: DATE), kept)), kept
-
-
-def changed(record: Record, **changes: Any) -> Record:
-    """A record that says something else."""
-    return record.model_copy(update=changes)

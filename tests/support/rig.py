@@ -16,6 +16,7 @@ from lemonade_like.pool.limits import PoolLimits
 from lemonade_like.pool.loader import Loader
 from lemonade_like.pool.pool import Pool
 from lemonade_like.settings import Settings
+from lemonade_like.turns.completion import CompletionRequest
 from lemonade_like.turns.events import ContentDelta, Event, Finish, ReasoningDelta
 from lemonade_like.turns.formats import HarmonyFormat, HarmonyFormats
 from lemonade_like.turns.request import TurnRequest
@@ -43,6 +44,11 @@ class Rig:
     async def ask(self, text: str = "Hello", **more: Any) -> list[Event]:
         """All events of one turn."""
         return [event async for batch in self.turns.run(self.request(text, **more)) for event in batch]
+
+    async def complete(self, prompt: str | tuple[int, ...] = "Hello", **more: Any) -> list[Event]:
+        """All events of one raw completion."""
+        request = CompletionRequest(self.model, prompt, **more)
+        return [event async for batch in self.turns.complete(request) for event in batch]
 
     def request(self, text: str = "Hello", **more: Any) -> TurnRequest:
         """A request with one user message."""

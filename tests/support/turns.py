@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
+import orjson
 from fastapi import FastAPI
 
 from lemonade_like.api.services import EngineInstaller, Services, SystemReporter
@@ -21,13 +23,16 @@ from lemonade_like.models.management import ModelManager
 from lemonade_like.models.model import Model, ModelEntry, ModelOptions
 from lemonade_like.models.pulling import Pulls
 from lemonade_like.observe.stats import Statistics
+from lemonade_like.pool.inspection import Inspected
 from lemonade_like.pool.loader import LoadOptions
 from lemonade_like.pool.pool import LoadReport
 from lemonade_like.pool.status import ModelStatus
 from lemonade_like.settings import Settings
 from lemonade_like.store.responses import ResponseStore
+from lemonade_like.turns.completion import CompletionRequest
 from lemonade_like.turns.events import ContentDelta, Event, Finish, Usage
 from lemonade_like.turns.request import TurnRequest
+from lemonade_like.turns.tokens import TokenizeRequest
 
 #: One step of a turn: a batch to yield, an error to raise, or something to wait for.
 Step = list[Event] | BaseException | asyncio.Event
@@ -41,12 +46,30 @@ class ScriptedTurns:
     def __init__(self, script: Iterable[Step] = HELLO) -> None:
         self.script = list(script)
         self.requests: list[TurnRequest] = []
+        self.completions: list[CompletionRequest] = []
+        self.tokenized: list[TokenizeRequest] = []
         self.waiting = asyncio.Event()
         self.closed = asyncio.Event()
         self.cancelled = 0
+        self.playing = 0
 
-    async def run(self, request: TurnRequest) -> AsyncGenerator[list[Event], None]:
+    def run(self, request: TurnRequest) -> AsyncGenerator[list[Event], None]:
         self.requests.append(request)
+        return self._play()
+
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[list[Event], None]:
+        self.completions.append(request)
+        return self._play()
+
+    async def tokenize(self, request: TokenizeRequest) -> list[Any]:
+        self.tokenized.append(request)
+        return [{"id": 7, "piece": [240]}] if request.with_pieces else [7]
+
+    async def detokenize(self, model: str, ids: Sequence[int], client: str = "") -> str:
+        return f"{model}: {list(ids)}"
+
+    async def _play(self) -> AsyncGenerator[list[Event], None]:
+        self.playing += 1
         try:
             for step in self.script:
                 if isinstance(step, BaseException):
@@ -60,6 +83,7 @@ class ScriptedTurns:
             self.cancelled += 1
             raise
         finally:
+            self.playing -= 1
             self.closed.set()
 
 
@@ -85,6 +109,9 @@ class FakePool:
             raise self.report
         assert self.report is not None
         return self.report
+
+    async def inspect(self, what: Inspected, name: str | None = None) -> bytes:
+        return orjson.dumps({what: name})
 
     async def unload(self, name: str | None = None) -> list[str]:
         self.unloads.append(name)

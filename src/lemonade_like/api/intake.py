@@ -10,15 +10,16 @@ from pydantic import BaseModel
 
 from lemonade_like.api.body import read_json_object
 from lemonade_like.api.validation import validated
+from lemonade_like.turns.completion import CompletionRequest
+from lemonade_like.turns.request import TurnRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastapi import Request
 
-    from lemonade_like.turns.request import TurnRequest
-
 BodyT = TypeVar("BodyT", bound=BaseModel)
+RequestT = TypeVar("RequestT", TurnRequest, CompletionRequest)
 
 #: Checking so many messages takes about as long as one may hold up everybody else.
 _MANY_MESSAGES: Final = 500
@@ -44,9 +45,13 @@ async def read_turn(
     return body, for_client(request, turn)
 
 
-def for_client(request: Request, turn: TurnRequest) -> TurnRequest:
+def for_client(request: Request, turn: RequestT) -> RequestT:
     """Return the turn with the client that sent the request as its owner."""
-    owner = getattr(request.state, "owner", "")
+    return replace(turn, owner=getattr(request.state, "owner", ""), client=client_of(request))
+
+
+def client_of(request: Request) -> str:
+    """Return who sent the request, for those who wait in line to be told apart."""
     # One key may be shared by many, and one address: both together tell clients apart best.
     address = request.client.host if request.client is not None else ""
-    return replace(turn, owner=owner, client=f"{owner} {address}".strip())
+    return f"{getattr(request.state, 'owner', '')} {address}".strip()

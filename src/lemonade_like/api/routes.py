@@ -9,7 +9,9 @@ from fastapi.routing import APIRoute
 
 from lemonade_like.api.anthropic import messages
 from lemonade_like.api.lemonade import backends, delete, health, load, pull, register, stats, system_info, variants
+from lemonade_like.api.llamacpp import engine, tokens
 from lemonade_like.api.openai import chat, models, render
+from lemonade_like.api.openai.completions import endpoints as completions
 from lemonade_like.api.openai.responses import endpoints as responses
 from lemonade_like.api.services import services
 
@@ -21,6 +23,9 @@ _root = APIRouter()
 _FAMILIES: Final = (
     chat.router,
     render.router,
+    completions.router,
+    tokens.router,
+    engine.router,
     messages.router,
     responses.router,
     models.router,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
 
     from fastapi import Request
     from starlette.types import Scope
@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from lemonade_like.models.describe import Description
     from lemonade_like.models.management import ModelManager
     from lemonade_like.models.model import Model, ModelEntry, ModelOptions
+    from lemonade_like.pool.inspection import Inspected
     from lemonade_like.pool.loader import LoadOptions
     from lemonade_like.pool.pool import LoadReport
     from lemonade_like.pool.status import ModelStatus
     from lemonade_like.store.responses import ResponseStore
+    from lemonade_like.turns.completion import CompletionRequest
     from lemonade_like.turns.events import Event, Usage
     from lemonade_like.turns.preview import RenderedPrompt
     from lemonade_like.turns.request import TurnRequest
+    from lemonade_like.turns.tokens import TokenizeRequest
 
 
 class TurnRunner(Protocol):
@@ -33,6 +36,15 @@ class TurnRunner(Protocol):
 
     async def render(self, request: TurnRequest) -> RenderedPrompt:
         """Return the prompt that the turn would begin with. Raises ``ServerError``."""
+
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[list[Event], None]:
+        """Go on with a text as it stands; otherwise as ``run``."""
+
+    async def tokenize(self, request: TokenizeRequest) -> list[Any]:
+        """Return the ids of a text, or objects of ``id`` and ``piece``. Raises ``ServerError``."""
+
+    async def detokenize(self, model: str, ids: Sequence[int], client: str = "") -> str:
+        """Return the text of ids. Raises ``ServerError``."""
 
 
 class ModelPool(Protocol):
@@ -47,6 +59,9 @@ class ModelPool(Protocol):
 
     async def status(self) -> list[ModelStatus]:
         """Return what is known of all models that are wanted, loaded, or have crashed."""
+
+    async def inspect(self, what: Inspected, name: str | None = None) -> bytes:
+        """Return what the engine of a loaded model says of itself, as JSON. Raises ``ServerError``."""
 
     async def load(self, name: str, options: LoadOptions | None = None, *, pinned: bool | None = None) -> LoadReport:
         """Load a model, with other options if need be, and return when it is ready. Raises ``ServerError``."""

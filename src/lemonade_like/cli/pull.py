@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from lemonade_like.models.hub import Plan
     from lemonade_like.models.progress import Progress as PullProgress
+    from lemonade_like.models.remote import Plan
     from lemonade_like.settings import Settings
 
 _STAGES = {"downloading": "", "verifying": "checking ", "waiting": "waiting for another process: "}

@@ -10,11 +10,11 @@ from lemonade_like.errors import ServerError
 from lemonade_like.harmony.messages import ChatMessage, TextPart
 from lemonade_like.turns.recorded.difference import first_difference, text_difference
 from lemonade_like.turns.recorded.replay import CannotReplay, Replayed, why_not
+from lemonade_like.turns.request import TurnRequest
 
 if TYPE_CHECKING:
     from lemonade_like.settings import Settings
     from lemonade_like.turns.recorded.schema import Record
-    from lemonade_like.turns.request import TurnRequest
 
 #: An answer may take as long as it takes.
 _TIMEOUT: Final = httpx.Timeout(10.0, read=None)
@@ -35,11 +35,13 @@ def ask_again(record: Record, *, url: str, settings: Settings, render: bool) -> 
     """
     if why := why_not(record):
         raise CannotReplay(why)
-    body = chat_body(record)
+    if not isinstance(record.request, TurnRequest):
+        raise CannotReplay("a raw completion can be run again on an engine only")
+    body = chat_body(record, record.request)
     other_prompt = None
     if render and record.prompt is not None:
         rendered = _post(url, "/chat/completions/render", body, settings)
-        other_prompt = text_difference("prompt", record.prompt.text, rendered["prompt"])
+        other_prompt = text_difference("prompt", record.prompt.text or "", rendered["prompt"])
     choice = _post(url, "/chat/completions", body, settings)["choices"][0]
     message = choice["message"]
     events: list[dict[str, Any]] = [
@@ -53,9 +55,9 @@ def ask_again(record: Record, *, url: str, settings: Settings, render: bool) -> 
     return Replayed(record, now, first_difference(record, now), other_prompt)
 
 
-def chat_body(record: Record) -> dict[str, Any]:
+def chat_body(record: Record, request: TurnRequest) -> dict[str, Any]:
     """Return the turn as the body of a chat completion, with the seed that was drawn for it."""
-    request, prompt = record.request, record.prompt
+    told = record.prompt.system if record.prompt else None
     sampling = request.sampling
     body = {
         "model": request.model,
@@ -84,13 +86,13 @@ def chat_body(record: Record) -> dict[str, Any]:
         **sampling.extra,
         "max_tokens": request.max_tokens,
         "stop": list(request.stop) or None,
-        "reasoning_effort": request.reasoning_effort or (prompt.effort if prompt else None),
+        "reasoning_effort": request.reasoning_effort or (told.effort if told else None),
         "reasoning_budget": request.reasoning_budget,
         "reasoning_preset": request.reasoning_preset,
         "reasoning_format": "separate",
-        "model_identity": prompt.model_identity if prompt else None,
-        "knowledge_cutoff": prompt.knowledge_cutoff if prompt else None,
-        "current_date": prompt.current_date if prompt else None,
+        "model_identity": told.model_identity if told else None,
+        "knowledge_cutoff": told.knowledge_cutoff if told else None,
+        "current_date": told.current_date if told else None,
     }
     return {name: value for name, value in body.items() if value is not None}
 

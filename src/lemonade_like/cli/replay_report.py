@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lemonade_like.cli.reading import Trouble
+from lemonade_like.turns.request import TurnRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -139,7 +140,12 @@ def _named(record: Record) -> dict[str, Any]:
 
 def _asks(record: Record) -> str:
     """The beginning of what was asked last."""
-    text = _on_one_line(record.request.messages[-1].text) if record.request.messages else ""
+    request = record.request
+    if isinstance(request, TurnRequest):
+        asked = request.messages[-1].text if request.messages else ""
+    else:
+        asked = request.prompt if isinstance(request.prompt, str) else str(request.prompt)
+    text = _on_one_line(asked)
     return text if len(text) <= _EXCERPT else f"{text[: _EXCERPT - 1]}…"
 
 

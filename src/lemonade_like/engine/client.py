@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator, Callable
-from typing import Any, Final
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any, Final, Literal
 
 import aiohttp
 import orjson
@@ -130,8 +130,10 @@ class EngineClient:
         self.streams = 0
         self.reads = 0
 
-    def stream_completion(self, payload: dict[str, Any]) -> AsyncGenerator[list[Frame], None]:
-        """POST /completion and yield, for each network read, all the frames that it completes.
+    def stream_completion(
+        self, payload: dict[str, Any], path: Literal["/completion", "/infill"] = "/completion"
+    ) -> AsyncGenerator[list[Frame], None]:
+        """POST /completion, or /infill, and yield, for each network read, all the frames that it completes.
 
         Streaming, ids and progress are always asked for: the engine notices that its client has gone only while results
         flow. Iterate to the end to keep the connection for the next turn; ``aclose()`` (or cancelling) closes it at
@@ -139,9 +141,7 @@ class EngineClient:
         came before.
         """
         forced = {"stream": True, "return_tokens": True, "return_progress": True}
-        return self._stream(
-            "/completion", {"response_fields": _FINAL_FIELDS, **payload, **forced}, _completion_is_final
-        )
+        return self._stream(path, {"response_fields": _FINAL_FIELDS, **payload, **forced}, _completion_is_final)
 
     def stream_chat(self, payload: dict[str, Any]) -> AsyncGenerator[list[Frame], None]:
         """POST /v1/chat/completions, for models that go through their own Jinja template; as ``stream_completion``.
@@ -170,11 +170,28 @@ class EngineClient:
         """Return the prompt that the model's chat template makes of the body of a chat completion request."""
         return str((await self._control("POST", "/apply-template", payload))["prompt"])
 
-    async def tokenize(self, prompt: str) -> list[int]:
-        """Return the ids of a prompt as the engine reads one: with what it puts first, control tokens parsed."""
-        payload = {"content": prompt, "add_special": True, "parse_special": True}
-        ids: list[int] = (await self._control("POST", "/tokenize", payload))["tokens"]
-        return ids
+    async def tokenize(
+        self, text: str, *, add_special: bool = True, parse_special: bool = True, with_pieces: bool = False
+    ) -> list[Any]:
+        """Return the ids of a text; by default of a prompt as the engine reads one: with what it puts first
+        (``add_special``), control tokens parsed. ``with_pieces`` they are objects of ``id`` and ``piece``, which is a
+        text, or a list of bytes where it is none."""
+        payload = {
+            "content": text,
+            "add_special": add_special,
+            "parse_special": parse_special,
+            "with_pieces": with_pieces,
+        }
+        tokens: list[Any] = (await self._control("POST", "/tokenize", payload))["tokens"]
+        return tokens
+
+    async def detokenize(self, ids: Sequence[int]) -> str:
+        """Return the text of ids, control tokens spelled out. The engine refuses ids that it has not."""
+        return str((await self._control("POST", "/detokenize", {"tokens": ids}))["content"])
+
+    async def inspect(self, path: Literal["/props", "/slots"]) -> bytes:
+        """Return what the engine says of itself, as JSON. Raises as the other calls do."""
+        return await self._request("GET", path)
 
     async def _probe(self, path: str, patience: float) -> tuple[int, bytes] | None:
         """Return the status and the body, or ``None`` where no answer comes in time."""
@@ -187,6 +204,10 @@ class EngineClient:
             return None
 
     async def _control(self, method: str, path: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
+        answer = orjson.loads(await self._request(method, path, payload))
+        return answer if isinstance(answer, dict) else {}
+
+    async def _request(self, method: str, path: str, payload: dict[str, Any] | None = None) -> bytes:
         data = None if payload is None else orjson.dumps(payload)
         try:
             async with self._session.request(
@@ -195,8 +216,7 @@ class EngineClient:
                 body = await response.read()
                 if response.status != 200:
                     raise _response_error(response.status, body)
-                answer = orjson.loads(body)
-                return answer if isinstance(answer, dict) else {}
+                return body
         except _CONNECTION_ERRORS as error:
             raise EngineConnectionLost(f"The engine at {self.base_url} does not answer: {_say(error)}") from error
 

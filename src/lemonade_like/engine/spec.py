@@ -70,13 +70,14 @@ _INSTEAD: Final = {
 #: stays: it is the machine's owner who set it.
 _SCRUBBED_PREFIXES: Final = ("LLAMA_", "AIP_", "LEMONADE_LIKE_")
 #: What is set instead of flags, because an engine that does not know a variable ignores it, and refuses an unknown
-#: flag: no page (by its three names), and no colours in the log.
+#: flag: no page (by its three names), no colours in the log, and /slots, which older ones have off.
 _SET: Final = {
     "LLAMA_ARG_UI": "0",
     "LLAMA_ARG_WEBUI": "0",
     "LLAMA_ARG_NO_WEBUI": "1",
     "LLAMA_ARG_LOG_COLORS": "off",
     "LLAMA_LOG_COLORS": "off",
+    "LLAMA_ARG_ENDPOINT_SLOTS": "1",
 }
 _SCRUBBED: Final = frozenset({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH"})
 
@@ -144,7 +145,7 @@ def child_environment(environ: Mapping[str, str], api_key: str) -> dict[str, str
     """Return the environment for an engine: the server's own, without what would steer or leak, with the engine's key.
 
     The key travels here and not on the command line, which every user of the machine can read, and so does what only
-    some engines know: that there shall be no page, and no colours in the log.
+    some engines know: that there shall be no page, no colours in the log, and /slots.
     """
     kept = {
         name: value

@@ -110,6 +110,10 @@ class HarmonyEncoding:
         """Return the text of ``ids``, control tokens spelled out; bytes that are no UTF-8 become U+FFFD."""
         return self._library.decode(ids, errors="replace")
 
+    def token_bytes(self, token: int) -> bytes:
+        """Return what one token stands for, which may end within a character."""
+        return self._library.decode([token], errors="surrogateescape").encode(errors="surrogateescape")
+
 
 def bounded_pieces(text: str) -> Iterator[str]:
     """Cut ``text`` so that no piece is slow to encode; the pieces joined are ``text``.

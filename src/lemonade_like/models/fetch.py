@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from lemonade_like.models.hub import Hub, RemoteFile
+    from lemonade_like.models.hub import Hub
     from lemonade_like.models.hub_cache import CachedRepository
     from lemonade_like.models.progress import Tracker
+    from lemonade_like.models.remote import RemoteFile
 
 _MAGIC: Final = b"GGUF"
 #: Seconds to wait before the line is tried again, each time that it broke without bringing anything.

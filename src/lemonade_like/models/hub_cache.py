@@ -26,7 +26,7 @@ from lemonade_like.models.files import written_at_once
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lemonade_like.models.hub import RemoteFile
+    from lemonade_like.models.remote import RemoteFile
 
 
 def hub_folder(cache: Path | None) -> Path:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from lemonade_like.errors import BadRequest, ModelNotFound, ServerError
 from lemonade_like.models.deletion import Deleted, delete_model
 from lemonade_like.models.download import Checkpoint
-from lemonade_like.models.hub import Hub, HubPlace, Repository
+from lemonade_like.models.hub import Hub, HubPlace
 from lemonade_like.models.model import model_of
 from lemonade_like.models.names import read_checkpoint, require_user_name
 from lemonade_like.models.pull import Wanted
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from lemonade_like.models.pulling import Pull, Pulls
     from lemonade_like.models.registry import Model, ModelEntry
+    from lemonade_like.models.remote import Repository
 
 _logger: Final = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lemonade_like.models.hub import Plan, RemoteFile
+    from lemonade_like.models.remote import Plan, RemoteFile
 
 _SAMPLE_SECONDS: Final = 0.2
 #: Seconds over which the rate is measured: long enough to be calm, short enough to notice a line that died.

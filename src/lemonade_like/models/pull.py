@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lemonade_like.models.download import Checkpoint
 from lemonade_like.models.fetch import PATIENCE, fetch, size_of
-from lemonade_like.models.hub import Hub, HubPlace, Plan
+from lemonade_like.models.hub import Hub, HubPlace
 from lemonade_like.models.hub_cache import CachedRepository
 from lemonade_like.models.hub_errors import explain
 from lemonade_like.models.space import RESERVE, DiskUsage, free_space, require_space
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from lemonade_like.models.progress import Tracker
     from lemonade_like.models.registry import Model
+    from lemonade_like.models.remote import Plan
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from lemonade_like.models.grouping import checkpoint_of, is_projector
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lemonade_like.models.hub import Repository
+    from lemonade_like.models.remote import Repository
 
 #: What to take when nobody has said: what GPT-OSS was trained in, then what Lemonade prefers.
 _PREFERENCE: Final = ("MXFP4", "Q4_K_M", "UD-Q4_K_XL", "Q8_0", "Q4_0")

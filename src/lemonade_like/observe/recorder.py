@@ -11,6 +11,7 @@ from lemonade_like.turns.recorded.tape import Tape
 
 if TYPE_CHECKING:
     from lemonade_like.store.recordings import Recordings
+    from lemonade_like.turns.completion import CompletionRequest
     from lemonade_like.turns.request import TurnRequest
 
 
@@ -24,7 +25,7 @@ class Recorder:
         self._recordings = recordings
         self._server = server
 
-    def begin(self, request: TurnRequest) -> Tape:
+    def begin(self, request: TurnRequest | CompletionRequest) -> Tape:
         """Return a new tape."""
         return Tape(request, request_id_var.get() or new_request_id(), endpoint_var.get())
 

@@ -24,10 +24,12 @@ from lemonade_like.turns.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
+    from lemonade_like.turns.completion import CompletionRequest
     from lemonade_like.turns.preview import RenderedPrompt
     from lemonade_like.turns.request import TurnRequest
+    from lemonade_like.turns.tokens import TokenizeRequest
 
 _SHOWN = (ContentDelta, ReasoningDelta, ToolCallStart)
 
@@ -40,6 +42,15 @@ class Runner(Protocol):
 
     async def render(self, request: TurnRequest) -> RenderedPrompt:
         """Return the prompt that the turn would begin with."""
+
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[list[Event], None]:
+        """Yield the events of a raw completion in batches."""
+
+    async def tokenize(self, request: TokenizeRequest) -> list[Any]:
+        """Return the tokens of a text."""
+
+    async def detokenize(self, model: str, ids: Sequence[int], client: str = "") -> str:
+        """Return the text of ids."""
 
 
 @dataclass(frozen=True)
@@ -149,12 +160,21 @@ class ObservedTurns:
         self._statistics = statistics
         self._clock = clock
 
-    async def run(self, request: TurnRequest) -> AsyncGenerator[list[Event], None]:
+    def run(self, request: TurnRequest) -> AsyncGenerator[list[Event], None]:
         """Run a turn; see ``Turns.run``."""
-        watch = _Watch(request.model, self._clock)
+        return self._observed(request.model, self._turns.run(request))
+
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[list[Event], None]:
+        """Run a raw completion; see ``Turns.complete``. It is a turn, too."""
+        return self._observed(request.model, self._turns.complete(request))
+
+    async def _observed(
+        self, model: str, events: AsyncGenerator[list[Event], None]
+    ) -> AsyncGenerator[list[Event], None]:
+        watch = _Watch(model, self._clock)
         self._statistics.began()
         try:
-            async with aclosing(self._turns.run(request)) as batches:
+            async with aclosing(events) as batches:
                 async for batch in batches:
                     if turn := watch.take(batch):
                         # Before the last batch is handed on: whoever has the answer may ask for this next.
@@ -171,6 +191,14 @@ class ObservedTurns:
     async def render(self, request: TurnRequest) -> RenderedPrompt:
         """Return the prompt; see ``Turns.render``. It is no turn."""
         return await self._turns.render(request)
+
+    async def tokenize(self, request: TokenizeRequest) -> list[Any]:
+        """Return the tokens of a text; see ``Turns.tokenize``."""
+        return await self._turns.tokenize(request)
+
+    async def detokenize(self, model: str, ids: Sequence[int], client: str = "") -> str:
+        """Return the text of ids; see ``Turns.detokenize``."""
+        return await self._turns.detokenize(model, ids, client)
 
 
 class _Watch:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Generic
 from lemonade_like.errors import ShuttingDown
 from lemonade_like.pool.actions import Admit, Refuse, Resume
 from lemonade_like.pool.engines import Engines
+from lemonade_like.pool.inspection import inspect, only_one
 from lemonade_like.pool.lease import Lease, Ticket, Waiting
 from lemonade_like.pool.limits import PoolLimits
 from lemonade_like.pool.resident import FormatT
@@ -23,9 +24,10 @@ from lemonade_like.pool.status import ModelStatus, describe_stage
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from lemonade_like.engine.client import EngineConnectionLost
+    from lemonade_like.engine.client import EngineClient, EngineConnectionLost
     from lemonade_like.models.registry import Registry
     from lemonade_like.pool.actions import Action
+    from lemonade_like.pool.inspection import Inspected
     from lemonade_like.pool.loader import Loader, LoadOptions
     from lemonade_like.pool.resident import LoadedModel
     from lemonade_like.pool.state import Place
@@ -113,6 +115,15 @@ class Pool(Generic[FormatT]):
         model = await asyncio.to_thread(self._registry.find, name)
         return model.name, await self._loader.prompt_format(model)
 
+    def glance(self, name: str) -> EngineClient | None:
+        """Return the engine of a model if it is loaded, to be asked what takes no slot. It may be gone at any time.
+
+        Raises:
+            ModelNotFound: there is no such model.
+        """
+        resident = self._engines.ready(self._registry.resolve(name))
+        return None if resident is None else resident.process.client
+
     def waiting(self, place: Place) -> Waiting:
         """Return what a place in the line waits for."""
         state = self._scheduler.state(place.model)
@@ -183,6 +194,18 @@ class Pool(Generic[FormatT]):
         for gone in going.values():
             await gone.wait()
         return list(going)
+
+    async def inspect(self, what: Inspected, name: str | None = None) -> bytes:
+        """Return what the engine of a loaded model says of itself, as JSON. Without a name it is the only one that is
+        loaded. Nothing is loaded.
+
+        Raises:
+            ModelNotFound, ModelNotLoaded, NotOffered, EngineFailure
+            BadRequest: there is no name, and there are several.
+        """
+        if name is None:
+            name = only_one([each for each in self._engines.by_name if self._engines.ready(each) is not None])
+        return await inspect(self._registry.resolve(name), self.glance(name), what)
 
     def loaded(self) -> list[LoadedModel]:
         """Return what is resident now."""

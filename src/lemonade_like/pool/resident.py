@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from lemonade_like.engine.client import EngineConnectionLost, EngineResponseError
+from lemonade_like.engine.client import EngineClient, EngineConnectionLost, EngineResponseError
 from lemonade_like.engine.find import BUNDLED, bundled_version
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 #: What renders prompts for a model; made by ``turns``, only carried here.
 FormatT = TypeVar("FormatT")
 
-__all__ = ["EngineConnectionLost", "EngineResponseError", "LoadedModel", "Resident"]
+__all__ = ["EngineClient", "EngineConnectionLost", "EngineResponseError", "LoadedModel", "Resident"]
 
 
 @dataclass(frozen=True)

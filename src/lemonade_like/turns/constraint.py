@@ -68,6 +68,12 @@ async def constraint(request: TurnRequest, opening: Opening, *, reasons: bool) -
     ).grammar()
 
 
+async def format_grammar(wanted: ResponseFormat) -> str:
+    """Return the grammar of an output that is nothing but an answer in that format. Raises ``BadRequest``."""
+    grammar = await _answer_grammar(wanted)
+    return f"root ::= {grammar.root}\n{JSON_RULES}{grammar.rules}"
+
+
 async def check_format(wanted: ResponseFormat | None) -> None:
     """Check the schema of a format that the engine itself enforces. Raises ``BadRequest`` where it is wrong."""
     if wanted is None:

@@ -38,12 +38,16 @@ class ReasoningDelta:
 
 @dataclass(slots=True)
 class TokenLogprob:
-    """How likely a token was (natural logarithm), and the likeliest in its place: ``(token, bytes, logprob)`` each."""
+    """How likely a token was (natural logarithm), and the likeliest in its place: ``(token, bytes, logprob)`` each.
+
+    ``offset`` is where it begins, in characters of what the model has written.
+    """
 
     token: str
     bytes: list[int]
     logprob: float
     top: list[tuple[str, list[int], float]] = field(default_factory=list)
+    offset: int = 0
 
 
 @dataclass(slots=True)

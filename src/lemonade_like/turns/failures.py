@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from lemonade_like.pool.resident import EngineResponseError
 
 
-def context_exceeded(prompt_tokens: int, context_length: int, *, at_least: bool = False) -> ContextLengthExceeded:
-    """Return the error for a prompt that leaves no room for an answer."""
+def context_exceeded(
+    prompt_tokens: int, context_length: int, *, at_least: bool = False, param: str = "messages"
+) -> ContextLengthExceeded:
+    """Return the error for a prompt that leaves no room for an answer; ``param`` is the field that it is made of."""
     count = f"at least {prompt_tokens}" if at_least else prompt_tokens
     return ContextLengthExceeded(
         f"The prompt has {count} tokens, but this model is loaded with a context of {context_length} tokens. "
-        "Shorten the messages, or start the server with a larger --ctx-size.",
-        param="messages",
+        f"Shorten the {param}, or start the server with a larger --ctx-size.",
+        param=param,
     )
 
 

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HarmonyFormat:
-    """What a turn needs to speak Harmony."""
+    """What a turn needs to speak Harmony: ``renderer`` makes its prompts, on ``encoding``."""
 
     renderer: Renderer
+    encoding: HarmonyEncoding
 
 
 class HarmonyFormats:
@@ -49,7 +50,8 @@ class HarmonyFormats:
                 if state not in self._known:
                     folder = self._vocabulary_dir(gguf)
                     if folder not in self._prepared:
-                        self._prepared[folder] = HarmonyFormat(Renderer(HarmonyEncoding.load(folder)))
+                        loaded = HarmonyEncoding.load(folder)
+                        self._prepared[folder] = HarmonyFormat(Renderer(loaded), loaded)
                     self._known[state] = self._prepared[folder]
                 return self._known[state]
             except (encoding.HarmonyUnavailable, ValueError, OSError) as error:

@@ -1,6 +1,6 @@
 """A turn of a GPT-OSS model: rendered to ids, streamed as ids and text, read back as channels.
 
-It survives its engine: see ``resumption``.
+It survives its engine: see ``survival``.
 """
 
 from __future__ import annotations
@@ -24,14 +24,12 @@ from lemonade_like.harmony.conversation import (
     build_conversation,
 )
 from lemonade_like.harmony.messages import Message, Verbatim
-from lemonade_like.pool.resident import EngineConnectionLost
 from lemonade_like.turns.constraint import constraint, told_format
-from lemonade_like.turns.events import Event, Progress
-from lemonade_like.turns.failures import came_out_differently, context_exceeded
+from lemonade_like.turns.failures import context_exceeded
 from lemonade_like.turns.payload import completion_payload, new_seed
 from lemonade_like.turns.reader import TurnReader
-from lemonade_like.turns.resumption import Attempt, Differs, next_attempt
 from lemonade_like.turns.size import is_long, refuse_what_cannot_fit
+from lemonade_like.turns.survival import read_through
 from lemonade_like.turns.transcript import Recording
 
 if TYPE_CHECKING:
@@ -41,6 +39,7 @@ if TYPE_CHECKING:
     from lemonade_like.harmony.encoding import Encoder
     from lemonade_like.harmony.renderer import Prompt, Renderer
     from lemonade_like.pool.lease import Lease
+    from lemonade_like.turns.events import Event
     from lemonade_like.turns.formats import HarmonyFormat
     from lemonade_like.turns.memory import ReasoningMemory, Remembered
     from lemonade_like.turns.recorded.tape import Tape
@@ -179,36 +178,9 @@ async def harmony_turn(
     reader = TurnReader(request, prompt, recording)
     if tape is not None:
         tape.harmony(prepared, reader.transcript, encoder)
-    attempt = Attempt(payload)
-    while True:
-        try:
-            async with aclosing(lease.engine.stream_completion(attempt.payload)) as stream:
-                async for frames in stream:
-                    if events := reader.read(attempt.new_in(frames)):
-                        yield events
-                    if reader.done:
-                        break
-            break
-        except EngineConnectionLost as error:
-            lost = error
-        except Differs:
-            raise came_out_differently(lease.model.name) from None
-        following = next_attempt(payload, reader.transcript, encoder, context_length=lease.context_length)
-        if isinstance(following, Attempt):
-            _logger.info(
-                "%s lost its engine after %d tokens of a turn, which %s",
-                lease.model.name,
-                reader.transcript.predicted,
-                "goes on from there" if following.replay is None else "is generated again",
-            )
-            yield [Progress("loading")]
-            await lease.recover(lost)
-            reader.resume(goes_on=following.replay is None)
-            attempt = following
-        else:
-            reader.resume(goes_on=True)
-            reader.read([following])
-            break
+    async with aclosing(read_through(payload, reader, lease, encoder)) as batches:
+        async for events in batches:
+            yield events
     last = reader.finish()
     if recording is not None and (turn := recording.remembered(reader.transcript, encoder, prepared.current_date)):
         memory.remember(request.owner, lease.model.name, turn)

@@ -25,10 +25,11 @@ class AnswerLogprobs:
 
     def written(self, entries: Iterable[dict[str, Any]], text: str) -> None:
         """Take note of text that the model wrote into its answer."""
+        begin = self._written
         self._written += len(text)
         for entry in entries:
             top = [(one["token"], one["bytes"], one["logprob"]) for one in entry["top_logprobs"][: self._top]]
-            token = TokenLogprob(entry["token"], entry["bytes"], entry["logprob"], top)
+            token = TokenLogprob(entry["token"], entry["bytes"], entry["logprob"], top, begin)
             self._waiting.append((self._written, token))
 
     def attach(self, events: Iterable[Event]) -> None:

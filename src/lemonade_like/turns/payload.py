@@ -42,19 +42,19 @@ def completion_payload(
     grammar: str | None = None,
     reasoning_budget: int | None = None,
     top_logprobs: int | None = None,
+    gpt_oss: bool = True,
 ) -> dict[str, Any]:
     """Return the body of POST /completion for a prompt of token ids; ``max_tokens`` of -1 is up to the context.
 
-    ``seed`` is for requests that have none of their own.
+    ``seed`` is for requests that have none of their own. A model that is no ``gpt_oss`` has the engine's defaults.
     ``reasoning_budget`` is in tokens for each block of reasoning: with it, ``grammar`` must allow but one.
     """
     payload: dict[str, Any] = {
         "prompt": prompt,
         "n_predict": max_tokens,
         "cache_prompt": True,
-        "message_delimiters": _DELIMITERS,
         "seed": seed,
-        **GPT_OSS_SAMPLING,
+        **({"message_delimiters": _DELIMITERS, **GPT_OSS_SAMPLING} if gpt_oss else {}),
         **_sampling(sampling),
     }
     if grammar is not None:

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from lemonade_like.harmony.conversation import Effort
     from lemonade_like.harmony.renderer import Renderer
-    from lemonade_like.pool.lease import Lease
-    from lemonade_like.turns.formats import HarmonyFormat
+    from lemonade_like.pool.resident import EngineClient
     from lemonade_like.turns.memory import ReasoningMemory
     from lemonade_like.turns.request import TurnRequest
 
@@ -59,7 +58,7 @@ async def harmony_preview(
     return RenderedPrompt(text, prompt.ids, True, tokens.STOP_IDS)
 
 
-async def jinja_preview(request: TurnRequest, lease: Lease[HarmonyFormat]) -> RenderedPrompt:
+async def jinja_preview(request: TurnRequest, engine: EngineClient) -> RenderedPrompt:
     """Have the engine apply the model's own chat template. What ends the turn is the engine's to know."""
-    text = await lease.engine.apply_template(chat_payload(request))
-    return RenderedPrompt(text, await lease.engine.tokenize(text), False)
+    text = await engine.apply_template(chat_payload(request))
+    return RenderedPrompt(text, await engine.tokenize(text), False)

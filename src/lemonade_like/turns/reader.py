@@ -23,13 +23,33 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("lemonade_like.turns")
 
 
-class TurnReader:
-    """Reads one turn, however many engines it takes. Keeps its counts, and its transcript; a ``recording`` is told of
-    all that the client sees."""
+class FrameReader:
+    """What every reader of ``/completion`` keeps of one turn, however many engines it takes: its counts, and its
+    transcript."""
+
+    def __init__(self, prompt_tokens: int, transcript: Transcript) -> None:
+        self.transcript = transcript
+        self.resumed = 0
+        self._usage = Usage(prompt_tokens=prompt_tokens)
+        self._timings = TurnTimings()
+        self._final: dict[str, Any] = {}
+
+    def resume(self, *, goes_on: bool) -> None:
+        """Take note that the engine is gone; the next one goes on from what there is, or begins again."""
+        self.resumed += 1
+        self._timings.lost(self._usage.completion_tokens, goes_on=goes_on)
+
+    def _end(self, reason: FinishReason, recovered: dict[str, int], stop_string: str | None) -> Finish:
+        timings = self._timings.of_turn(self._final.get("timings", {}), self._usage.completion_tokens)
+        self._usage.cached_tokens = timings.get("cache_n", self._timings.cached)
+        return Finish(reason, self._usage, timings, recovered, stop_string, self.resumed)
+
+
+class TurnReader(FrameReader):
+    """Reads the channels of a turn; a ``recording`` is told of all that the client sees."""
 
     def __init__(self, request: TurnRequest, prompt: Prompt, recording: Recording | None = None) -> None:
-        self.transcript = Transcript()
-        self.resumed = 0
+        super().__init__(len(prompt.ids), Transcript())
         self._recording = recording
         self._parser = Parser(prompt.opening)
         self._assembler = Assembler(
@@ -40,9 +60,6 @@ class TurnReader:
             parallel_calls=request.parallel_tool_calls,
             stop=request.stop,
         )
-        self._usage = Usage(prompt_tokens=len(prompt.ids))
-        self._timings = TurnTimings()
-        self._final: dict[str, Any] = {}
         self._logprobs = None if request.top_logprobs is None else AnswerLogprobs(request.top_logprobs)
 
     @property
@@ -88,26 +105,18 @@ class TurnReader:
         self._timings.tick(usage.completion_tokens)
         return events
 
-    def resume(self, *, goes_on: bool) -> None:
-        """Take note that the engine is gone; the next one goes on from what there is, or begins again."""
-        self.resumed += 1
-        self._timings.lost(self._usage.completion_tokens, goes_on=goes_on)
-
     def finish(self) -> list[Event]:
         """Return the last events, ``Finish`` among them."""
         events = self._assembler.add(self._parser.finish())
         events += self._assembler.finish()
         if self._logprobs is not None:
             self._logprobs.attach(events)
-        timings = self._timings.of_turn(self._final.get("timings", {}), self._usage.completion_tokens)
-        self._usage.cached_tokens = timings.get("cache_n", self._timings.cached)
         recovered = dict(self._parser.recovered + self._assembler.hidden)
         if recovered:
             _logger.debug("malformed output was mended: %s", recovered)
             if self._recording is not None:
                 self._recording.spoil()
-        stop_string = self._assembler.stop_string
-        events.append(Finish(self._reason(), self._usage, timings, recovered, stop_string, self.resumed))
+        events.append(self._end(self._reason(), recovered, self._assembler.stop_string))
         return events
 
     def _reason(self) -> FinishReason:

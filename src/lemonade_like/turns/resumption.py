@@ -11,11 +11,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lemonade_like.harmony.parser import segments
-from lemonade_like.turns.transcript import Transcript, joined
+from lemonade_like.turns.transcript import joined
 
 if TYPE_CHECKING:
     from lemonade_like.harmony.encoding import Encoder
+    from lemonade_like.turns.transcript import Transcript
 
 Frame = dict[str, Any]
 
@@ -48,18 +48,21 @@ class Attempt:
 
 
 def next_attempt(
-    payload: dict[str, Any], transcript: Transcript, encoder: Encoder, *, context_length: int
+    payload: dict[str, Any], transcript: Transcript, encoder: Encoder | None, *, context_length: int
 ) -> Attempt | Frame:
-    """Return how to go on with the turn that began with ``payload``; a last frame, if nothing is missing but that."""
+    """Return how to go on with the turn that began with ``payload``; a last frame, if nothing is missing but that.
+
+    A payload without a ``prompt`` of ids is one of /infill, which can only be posted again as it was.
+    """
     predicted, limit = transcript.predicted, payload["n_predict"]
     if transcript.ended:
         return _last_frame(predicted, "eos")
-    if predicted and (0 <= limit <= predicted or len(payload["prompt"]) + predicted >= context_length):
+    if predicted and (0 <= limit <= predicted or len(payload.get("prompt", ())) + predicted >= context_length):
         return _last_frame(predicted, "limit")
     if not predicted:
         return Attempt(payload)
-    constrained = "grammar" in payload or "reasoning_budget_tokens" in payload
-    ids = None if constrained else transcript.ids(encoder)
+    fixed = "grammar" in payload or "reasoning_budget_tokens" in payload or "prompt" not in payload
+    ids = None if fixed else transcript.ids(encoder)
     if ids is None:
         return Attempt(payload, replay=Replay(transcript))
     left = limit if limit < 0 else limit - predicted
@@ -79,7 +82,7 @@ class Replay:
 
     def __init__(self, received: Transcript) -> None:
         self._received = received
-        self._anew = Transcript()
+        self._anew = type(received)()
         self._expected = deque(joined(received.parts()))
         #: How much of the first text that is expected has come.
         self._matched = 0
@@ -107,7 +110,7 @@ class Replay:
         """Match a frame with what is expected next; return a frame of what goes beyond it."""
         ids, text = frame.get("tokens", ()), frame.get("content", "")
         beyond = ""
-        for part in segments(ids, text):
+        for part in self._anew.parts_of(ids, text):
             if beyond or (isinstance(part, int) and (not self._expected or self._expected.popleft() != part)):
                 # A control token shares no frame with other tokens, so it cannot be where the new begins.
                 raise Differs

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from lemonade_like.errors import BadRequest
 from lemonade_like.pool.resident import EngineConnectionLost, EngineResponseError
+from lemonade_like.turns.completion import completion_turn, prepare_completion
 from lemonade_like.turns.events import Event, Progress
 from lemonade_like.turns.failures import from_engine
 from lemonade_like.turns.harmony_turn import harmony_turn, prepare
@@ -16,17 +18,25 @@ from lemonade_like.turns.memory import ReasoningMemory
 from lemonade_like.turns.presets import with_preset
 from lemonade_like.turns.preview import RenderedPrompt, harmony_preview, jinja_preview
 from lemonade_like.turns.size import LONGEST_CONTEXT
+from lemonade_like.turns.survival import answered
+from lemonade_like.turns.tokens import harmony_text, harmony_tokens
 from lemonade_like.turns.visibility import ReasoningView, untagged
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 
     from lemonade_like.harmony.conversation import Effort
-    from lemonade_like.pool.lease import Lease
+    from lemonade_like.pool.lease import Lease, Waiting
     from lemonade_like.pool.pool import Pool
+    from lemonade_like.pool.resident import EngineClient
+    from lemonade_like.turns.completion import CompletionRequest
     from lemonade_like.turns.formats import HarmonyFormat
     from lemonade_like.turns.recorded.tape import Tape, TurnRecorder
     from lemonade_like.turns.request import ReasoningFormat, TurnRequest
+    from lemonade_like.turns.tokens import TokenizeRequest
+
+_T = TypeVar("_T")
+_RequestT = TypeVar("_RequestT", "TurnRequest", "CompletionRequest")
 
 
 @dataclass(frozen=True)
@@ -64,44 +74,89 @@ class Turns:
             ModelNotFound, QueueFull, EngineUnavailable: before the first event.
             BadRequest, EngineFailure: before the first event or between two.
         """
-        return self._run(request) if self._recorder is None else self._recorded(request, self._recorder)
+        return self._run(request) if self._recorder is None else _recorded(self._recorder, request, self._run)
 
-    async def _recorded(self, request: TurnRequest, recorder: TurnRecorder) -> AsyncGenerator[list[Event], None]:
-        tape = recorder.begin(request)
-        try:
-            async with aclosing(self._run(request, tape)) as batches:
-                async for batch in batches:
-                    yield batch
-        except BaseException as error:
-            tape.error = error
-            raise
-        finally:
-            recorder.keep(tape)
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[list[Event], None]:
+        """Go on with a text as it stands; yields, raises and ends as ``run`` does."""
+        if self._recorder is None:
+            return self._complete(request)
+        return _recorded(self._recorder, request, self._complete)
 
     async def _run(self, request: TurnRequest, tape: Tape | None = None) -> AsyncGenerator[list[Event], None]:
         request = self._with_defaults(request)
         view = ReasoningView(self._format(request))
         async with self._pool.ticket(request.model, request.client or request.owner) as ticket:
             async for waiting in ticket.waiting():
-                progress: list[Event] = [Progress(waiting.stage, waiting.place if waiting.stage == "queued" else 0)]
-                if tape is not None:
-                    tape.add(progress)
-                yield progress
+                yield _progress(waiting, tape)
             lease = ticket.lease
             if tape is not None:
                 tape.lease = lease
-            try:
-                async with aclosing(await self._turn(request, lease, tape)) as events:
+            async with _explaining(lease), aclosing(await self._turn(request, lease, tape)) as events:
+                async for batch in events:
+                    if tape is not None:
+                        tape.add(batch)
+                    if shown := view.apply(batch):
+                        yield shown
+
+    async def _complete(
+        self, request: CompletionRequest, tape: Tape | None = None
+    ) -> AsyncGenerator[list[Event], None]:
+        async with self._pool.ticket(request.model, request.client or request.owner) as ticket:
+            async for waiting in ticket.waiting():
+                yield _progress(waiting, tape)
+            lease = ticket.lease
+            if tape is not None:
+                tape.lease = lease
+            async with _explaining(lease):
+                prepared = await prepare_completion(request, lease)
+                async with aclosing(completion_turn(request, lease, prepared, tape)) as events:
                     async for batch in events:
                         if tape is not None:
                             tape.add(batch)
-                        if shown := view.apply(batch):
-                            yield shown
+                        yield batch
+
+    async def tokenize(self, request: TokenizeRequest) -> list[Any]:
+        """Return the ids of a text, or objects of ``id`` and ``piece``: see ``TokenizeRequest``.
+
+        Only a model without Harmony is loaded for this; it needs no free slot.
+
+        Raises:
+            ModelNotFound, EngineFailure: as for a turn.
+        """
+        _, prompt_format = await self._pool.prompt_format(request.model)
+        if prompt_format is not None:
+            return await harmony_tokens(prompt_format.encoding, request)
+        return await self._ask(
+            request.model,
+            request.client,
+            lambda engine: engine.tokenize(
+                request.text,
+                add_special=request.add_special,
+                parse_special=request.parse_special is not False,
+                with_pieces=request.with_pieces,
+            ),
+        )
+
+    async def detokenize(self, model: str, ids: Sequence[int], client: str = "") -> str:
+        """Return the text of ids, control tokens spelled out; loads and raises as ``tokenize`` does.
+
+        Raises:
+            BadRequest: the model has no such token.
+        """
+        _, prompt_format = await self._pool.prompt_format(model)
+        if prompt_format is not None:
+            return await harmony_text(prompt_format.encoding, ids)
+
+        async def text(engine: EngineClient) -> str:
+            try:
+                return await engine.detokenize(ids)
             except EngineResponseError as error:
-                raise from_engine(error) from error
-            except EngineConnectionLost as error:
-                await lease.lost()
-                raise lease.explain(error) from error
+                # It says this with 500, and there is nothing else that it could refuse.
+                raise BadRequest(
+                    f"'tokens' has an id that {model} has not: {error.message}", param="tokens", code="invalid_value"
+                ) from error
+
+        return await self._ask(model, client, text)
 
     async def render(self, request: TurnRequest) -> RenderedPrompt:
         """Return the prompt that the turn would begin with. Nothing is generated.
@@ -125,15 +180,21 @@ class Turns:
                 default_effort=self._options.default_effort,
                 today=self._options.today(),
             )
-        async with self._pool.lease(request.model, request.client or request.owner) as lease:
-            while True:
-                try:
-                    return await jinja_preview(request, lease)
-                except EngineResponseError as error:
-                    raise from_engine(error) from error
-                except EngineConnectionLost as error:
-                    lost = error
-                await lease.recover(lost)
+        return await self._ask(
+            request.model, request.client or request.owner, lambda engine: jinja_preview(request, engine)
+        )
+
+    async def _ask(self, model: str, client: str, question: Callable[[EngineClient], Awaitable[_T]]) -> _T:
+        """Return what the model's engine answers to a question that takes no slot; the model is loaded if need be."""
+        try:
+            if (engine := self._pool.glance(model)) is not None:
+                # It may be busy for long, and about to be unloaded.
+                with suppress(EngineConnectionLost):
+                    return await question(engine)
+            async with self._pool.lease(model, client) as lease:
+                return await answered(lease, question)
+        except EngineResponseError as error:
+            raise from_engine(error) from error
 
     def _format(self, request: TurnRequest) -> ReasoningFormat:
         return request.reasoning_format or self._options.reasoning_format
@@ -165,8 +226,42 @@ class Turns:
         return harmony_turn(request, lease, prepared, renderer.encoder, memory=self._memory, tape=tape)
 
 
+async def _recorded(
+    recorder: TurnRecorder, request: _RequestT, run: Callable[[_RequestT, Tape], AsyncGenerator[list[Event], None]]
+) -> AsyncGenerator[list[Event], None]:
+    tape = recorder.begin(request)
+    try:
+        async with aclosing(run(request, tape)) as batches:
+            async for batch in batches:
+                yield batch
+    except BaseException as error:
+        tape.error = error
+        raise
+    finally:
+        recorder.keep(tape)
+
+
 def worked_in(request: TurnRequest, reasoning_format: ReasoningFormat) -> TurnRequest:
     """Return the request with its preset in its messages, and with reasoning that was shown inline as such again."""
     if reasoning_format == "inline":
         request = replace(request, messages=untagged(request.messages))
     return with_preset(request)
+
+
+def _progress(waiting: Waiting, tape: Tape | None) -> list[Event]:
+    progress: list[Event] = [Progress(waiting.stage, waiting.place if waiting.stage == "queued" else 0)]
+    if tape is not None:
+        tape.add(progress)
+    return progress
+
+
+@asynccontextmanager
+async def _explaining(lease: Lease[HarmonyFormat]) -> AsyncIterator[None]:
+    """Say what an engine's error means to the client."""
+    try:
+        yield
+    except EngineResponseError as error:
+        raise from_engine(error) from error
+    except EngineConnectionLost as error:
+        await lease.lost()
+        raise lease.explain(error) from error

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lemonade_like.turns.request import TurnRequest
 
 #: What is longer is rendered beside the event loop; the rest takes less time than it takes to hand it over.
-_LONG_TEXT: Final = 20_000
+LONG_TEXT: Final = 20_000
 _MANY_MESSAGES: Final = 200
 _MANY_SCHEMA_PARTS: Final = 1_000
 #: The longest context that GPT-OSS has: what holds for a model that is not loaded.
@@ -27,7 +27,7 @@ def is_long(request: TurnRequest) -> bool:
     """Whether rendering the request may take longer than a few milliseconds."""
     return (
         len(request.messages) > _MANY_MESSAGES
-        or _characters(request) > _LONG_TEXT
+        or _characters(request) > LONG_TEXT
         or _has_many_parts(tool.parameters for tool in request.tools)
     )
 

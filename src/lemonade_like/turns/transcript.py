@@ -53,7 +53,7 @@ class Transcript:
         self.predicted = other.predicted
         self._ids, self._texts, self._odd = other._ids, other._texts, other._odd
 
-    def ids(self, encoder: Encoder) -> array[int] | None:
+    def ids(self, encoder: Encoder | None) -> array[int] | None:
         """Return the ids of all that was generated, or ``None`` where they are not certain.
 
         llama-server sends no frame for a token that ends within a character, so its id is lost; but the next frame
@@ -67,7 +67,9 @@ class Transcript:
         for place, (ids, missing) in self._odd.items():
             exact += self._ids[done:place]
             done = place + 1
-            found = list(ids) if missing == 0 else encoder.encode(self._texts[place]) if missing > 0 else []
+            found = list(ids) if missing == 0 else []
+            if missing > 0 and encoder is not None:
+                found = encoder.encode(self._texts[place])
             if len(found) != missing + len(ids) or found[missing:] != list(ids):
                 return None
             exact.extend(found)
@@ -78,7 +80,29 @@ class Transcript:
         but for where the text is cut."""
         for place, text in enumerate(self._texts):
             ids, _ = self._odd.get(place) or (self._ids[place : place + 1], 0)
-            yield from segments(ids, text)
+            yield from self.parts_of(ids, text)
+
+    def parts_of(self, ids: Sequence[int], text: str) -> Iterator[str | int]:
+        """Yield what one frame has, in the same form."""
+        return segments(ids, text)
+
+
+class PlainTranscript(Transcript):
+    """The output of a model whose vocabulary is known to its engine only: text, and ids that say nothing."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the model has ended its turn: only the engine knows."""
+        return False
+
+    def ids(self, encoder: Encoder | None) -> array[int] | None:
+        """Return the ids of all that was generated, or ``None`` where some are missing, or the last one may be the end:
+        it is the one that has no text."""
+        return self._ids if not self._odd and self._texts[-1] else None
+
+    def parts_of(self, ids: Sequence[int], text: str) -> Iterator[str | int]:
+        """Yield the text."""
+        yield text
 
 
 def joined(parts: Iterable[str | int]) -> Iterator[str | int]:

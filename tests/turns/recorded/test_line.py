@@ -16,7 +16,7 @@ from lemonade_like.harmony.messages import ChatMessage, FunctionTool, MediaPart,
 from lemonade_like.turns.events import Event, ToolCallStart
 from lemonade_like.turns.recorded.replay import read_record
 from lemonade_like.turns.recorded.schema import Record
-from lemonade_like.turns.request import ResponseFormat, Sampling
+from lemonade_like.turns.request import ResponseFormat, Sampling, TurnRequest
 from tests.support.fake_llama_server import one_by_one, requests_of
 from tests.support.recordings import recording
 from tests.support.rig import content, fake_rig, reasoning
@@ -34,6 +34,11 @@ ANSWER = (
 )
 CALL = '<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"city":"東京"}<|call|>'
 WEATHER = FunctionTool("get_weather", "The weather.", {"type": "object", "properties": {"city": {"type": "string"}}})
+
+
+def _asked(record: Record) -> str:
+    assert isinstance(record.request, TurnRequest)
+    return record.request.messages[0].text
 
 
 async def _recorded(
@@ -63,7 +68,8 @@ async def test_a_line_has_the_request_the_prompt_what_was_posted_and_what_came_b
     assert record.prompt is not None and record.payload is not None and record.output is not None
     assert record.prompt.ids == posted["prompt"]
     assert record.prompt.text == encoder.decode(posted["prompt"])
-    assert record.prompt.current_date == "2026-07-01"
+    assert record.prompt.system is not None
+    assert record.prompt.system.current_date == "2026-07-01"
     assert record.payload.items() <= posted.items()
     assert record.payload["seed"] == posted["seed"]
     assert "prompt" not in record.payload
@@ -226,6 +232,7 @@ async def test_what_never_came_to_an_engine_is_recorded_with_why(tmp_path: Path,
     assert unknown.error is not None and unknown.error.code == "model_not_found"
     assert (unknown.model, unknown.prompt, unknown.payload, unknown.output) == (None, None, None, None)
     assert unreadable.model is not None
+    assert isinstance(unreadable.request, TurnRequest)
     assert unreadable.request.messages == image
     assert preset.error is not None and preset.error.param == "reasoning_preset"
 
@@ -240,7 +247,9 @@ async def test_what_orjson_cannot_write_is_written_all_the_same(
         await rig.ask(tools=(tool,), tool_choice="none")
         (line,) = kept.lines()
     assert line.count(b"\n") == 1
-    parameters = read_record(line).request.tools[0].parameters
+    request = read_record(line).request
+    assert isinstance(request, TurnRequest)
+    parameters = request.tools[0].parameters
     assert parameters is not None
     assert parameters["properties"]["a"]["default"] == odd
 
@@ -252,9 +261,9 @@ async def test_turns_side_by_side_have_each_their_own(tmp_path: Path, vocabulary
         assert kept.tapes == []
         await asyncio.gather(*(rig.ask(f"Number {number}") for number in range(6)))
     records = [read_record(line) for line in kept.lines()]
-    asked = sorted(record.request.messages[0].text for record in records)
+    asked = sorted(map(_asked, records))
     assert asked == [f"Number {number}" for number in range(6)]
     for record in records:
         assert record.prompt is not None
-        assert record.request.messages[0].text in record.prompt.text
+        assert _asked(record) in (record.prompt.text or "")
     assert len({record.turn for record in records}) == 6

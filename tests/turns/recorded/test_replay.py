@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,12 +12,13 @@ from hypothesis import strategies as st
 
 from lemonade_like.harmony import tokens
 from lemonade_like.harmony.messages import ChatMessage, FunctionTool, TextPart, ToolCall
+from lemonade_like.turns.completion import CompletionRequest
 from lemonade_like.turns.events import ToolCallStart
 from lemonade_like.turns.recorded.replay import CannotReplay, NoRecord, parse_again, read_record, run_again
 from tests.support.fake_llama_server import one_by_one, requests_of
 from tests.support.record import line, record
 from tests.support.recordings import recording
-from tests.support.rig import fake_rig
+from tests.support.rig import content, fake_rig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +80,30 @@ def test_what_has_no_output_cannot_be_parsed_and_says_why(
         parse_again(record(ANSWER, encoder, **changes))
 
 
+@pytest.mark.parametrize("name", ["gpt-oss-fake", "other-fake"])
+async def test_a_raw_completion_is_run_again_from_its_ids(
+    tmp_path: Path, vocabulary: Path, writer: Writer, name: str
+) -> None:
+    frames = writer.frames("Once <|end|> upon<|return|>")
+    async with fake_rig(tmp_path, vocabulary, one_by_one(frames), name=name) as plain:
+        rig, kept = recording(plain)
+        request = CompletionRequest(rig.model, (5, 6, 7), max_tokens=30, stop=("END",), owner="ab12", client="10.0.0.1")
+        events = [event async for batch in rig.turns.complete(request) for event in batch]
+        (recorded,) = kept.records()
+        async with rig.pool.lease(rig.model) as lease:
+            replayed = await run_again(recorded, lease)
+    asked = [one["body"] for one in requests_of(tmp_path / f"{name}.gguf") if one["path"] == "/completion"]
+    assert recorded.request == replace(request, owner="", client="")
+    assert recorded.prompt is not None and recorded.output is not None
+    assert (recorded.prompt.ids, recorded.prompt.system) == ([5, 6, 7], None)
+    assert (recorded.prompt.text is None) == (name == "other-fake")
+    assert content(events) in recorded.output.text
+    assert replayed.verdict == "same"
+    assert asked == [asked[0], {**asked[0], "cache_prompt": False}]
+    with pytest.raises(CannotReplay, match="raw completion"):
+        parse_again(recorded)
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -97,7 +123,7 @@ def test_a_line_that_is_no_recorded_turn_says_so(text: bytes, why: str) -> None:
 def test_a_wrong_field_is_named(encoder: HarmonyEncoding) -> None:
     plain = json.loads(line(ANSWER, encoder))
     plain["request"]["messages"][0]["role"] = "nobody"
-    with pytest.raises(NoRecord, match=r"request\.messages\.0\.role"):
+    with pytest.raises(NoRecord, match=r"request\.TurnRequest\.messages\.0\.role"):
         read_record(json.dumps(plain).encode())
 
 
@@ -140,7 +166,7 @@ async def test_a_prompt_that_is_rendered_differently_now_is_told(
         await rig.ask("Hello")
         (recorded,) = kept.records()
         assert recorded.prompt is not None
-        other = recorded.prompt.text.replace("Reasoning: medium", "Reasoning: some")
+        other = (recorded.prompt.text or "").replace("Reasoning: medium", "Reasoning: some")
         prompt = recorded.prompt.model_copy(update={"text": other, "ids": [*recorded.prompt.ids[:-3], 5]})
         async with rig.pool.lease(rig.model) as lease:
             anew = await run_again(recorded.model_copy(update={"prompt": prompt}), lease, rendered_for="separate")
@@ -173,6 +199,7 @@ async def test_a_turn_with_remembered_reasoning_renders_to_the_same_prompt(
         async with rig.pool.lease(rig.model) as lease:
             anew = await run_again(recorded, lease, rendered_for="separate")
     assert recorded.prompt is not None
-    assert "I must look." in recorded.prompt.text
-    assert [one.place for one in recorded.prompt.recalled] == [1]
+    assert "I must look." in (recorded.prompt.text or "")
+    assert recorded.prompt.system is not None
+    assert [one.place for one in recorded.prompt.system.recalled] == [1]
     assert anew.verdict == "same"

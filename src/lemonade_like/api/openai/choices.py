@@ -5,25 +5,45 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from lemonade_like.turns.completion import CompletionRequest
+from lemonade_like.turns.request import TurnRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from lemonade_like.turns.events import Event
-    from lemonade_like.turns.request import TurnRequest
+
+RequestT = TypeVar("RequestT", TurnRequest, CompletionRequest)
 
 #: The engine's seeds are 32-bit numbers, of which the last has it draw one.
 _SEEDS: Final = 2**32 - 1
 
 
-def turn_requests(request: TurnRequest, choices: int) -> list[TurnRequest]:
+def turn_requests(request: RequestT, choices: int) -> list[RequestT]:
     """Return one request for each choice. With a seed, each has its own, or they would all be the same."""
     seed = request.sampling.seed
     if seed is None:
         return [request] * choices
     seeds = [(seed + place) % _SEEDS for place in range(choices)]
     return [replace(request, sampling=replace(request.sampling, seed=each)) for each in seeds]
+
+
+def few_at_once(
+    turns: Sequence[AsyncGenerator[list[Event], None]], most: int
+) -> Sequence[AsyncGenerator[list[Event], None]]:
+    """Return the same turns, of which so many run at once, and the others wait for them."""
+    if len(turns) <= most:
+        return turns
+    room = asyncio.Semaphore(most)
+
+    async def waiting(turn: AsyncGenerator[list[Event], None]) -> AsyncGenerator[list[Event], None]:
+        async with room, aclosing(turn):
+            async for events in turn:
+                yield events
+
+    return [waiting(turn) for turn in turns]
 
 
 async def side_by_side(

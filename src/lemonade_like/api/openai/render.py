@@ -1,18 +1,41 @@
-"""``POST /chat/completions/render``: the prompt of a chat request, without an answer."""
+"""``POST /chat/completions/render`` and ``POST /apply-template``: the prompt of a chat request, without an answer."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
 
 from lemonade_like.api.openai.intake import read_chat
 from lemonade_like.api.openai.schema import ChatCompletionRequest
 from lemonade_like.api.openapi import json_body
 from lemonade_like.api.services import note, services
 
+if TYPE_CHECKING:
+    from lemonade_like.turns.preview import RenderedPrompt
+
 router = APIRouter(tags=["chat"])
+
+
+class ChatPrompt(BaseModel):
+    """What a model is given to read."""
+
+    object: Literal["chat.completion.prompt"]
+    model: str
+    harmony: bool = Field(description="Whether it was rendered here, and not by the model's own chat template.")
+    prompt: str = Field(description="For people: what is sent are the tokens.")
+    tokens: list[int]
+    count: int
+    stop_token_ids: list[int]
+
+
+class AppliedTemplate(BaseModel):
+    """The same as llama-server says it."""
+
+    prompt: str
 
 
 @router.post(
@@ -20,24 +43,49 @@ router = APIRouter(tags=["chat"])
     response_model=None,
     summary="Show the prompt of a conversation",
     openapi_extra=json_body(ChatCompletionRequest),
+    responses={200: {"model": ChatPrompt}},
 )
 async def render_chat_completion(request: Request) -> Response:
     """Say what the model would be given to read: text with control tokens spelled out, and token ids.
 
     Takes the body of a chat completion, and generates nothing. ``tokens`` are what is sent; the text is for people.
     """
+    model, prompt = await _rendered(request)
+    return await _json(
+        {
+            "object": "chat.completion.prompt",
+            "model": model,
+            "harmony": prompt.harmony,
+            "prompt": prompt.text,
+            "tokens": prompt.ids,
+            "count": len(prompt.ids),
+            "stop_token_ids": prompt.stop_ids,
+        }
+    )
+
+
+@router.post(
+    "/apply-template",
+    response_model=None,
+    summary="Show the prompt of a conversation, as llama-server does",
+    openapi_extra=json_body(ChatCompletionRequest),
+    responses={200: {"model": AppliedTemplate}},
+)
+async def apply_template(request: Request) -> Response:
+    """Say the text that the model would be given to read, and nothing else."""
+    _, prompt = await _rendered(request)
+    return await _json({"prompt": prompt.text})
+
+
+async def _rendered(request: Request) -> tuple[str, RenderedPrompt]:
+    """Return the model's name as the client spells it, and the prompt of its chat."""
     _, wanted = await read_chat(request)
     note(request.scope, model=wanted.model)
     prompt = await services(request).turns.render(wanted)
     note(request.scope, prompt=len(prompt.ids))
-    answer = {
-        "object": "chat.completion.prompt",
-        "model": wanted.model,
-        "harmony": prompt.harmony,
-        "prompt": prompt.text,
-        "tokens": prompt.ids,
-        "count": len(prompt.ids),
-        "stop_token_ids": prompt.stop_ids,
-    }
+    return wanted.model, prompt
+
+
+async def _json(answer: dict[str, Any]) -> Response:
     # A prompt can have megabytes.
     return Response(await asyncio.to_thread(orjson.dumps, answer), media_type="application/json")

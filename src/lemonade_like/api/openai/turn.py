@@ -20,6 +20,8 @@ from lemonade_like.turns.request import ReasoningFormat, ResponseFormat, Samplin
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from lemonade_like.api.openai.completions.schema import CreateCompletionRequest
+
 _SAMPLERS: Final = tuple(SamplersIn.model_fields)
 
 
@@ -40,8 +42,8 @@ def turn_request(body: ChatCompletionRequest) -> TurnRequest:
         allowed_tools=allowed,
         # A message has one function_call at most.
         parallel_tool_calls=body.parallel_tool_calls is not False and not body.functions,
-        response_format=_response_format(body.response_format),
-        sampling=_sampling(body),
+        response_format=response_format(body.response_format),
+        sampling=sampling(body),
         max_tokens=body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens,
         stop=tuple(text for text in body.stop if text),
         reasoning_effort=_effort(body),
@@ -77,7 +79,8 @@ def _chosen(tools: tuple[FunctionTool, ...], body: ChatCompletionRequest) -> tup
     return None if names is None else frozenset(names), choice.mode
 
 
-def _response_format(wanted: ResponseFormatIn | None) -> ResponseFormat | None:
+def response_format(wanted: ResponseFormatIn | None) -> ResponseFormat | None:
+    """Return the form that an answer must have."""
     if wanted is None or wanted.type == "text":
         return None
     given = wanted.json_schema
@@ -126,7 +129,8 @@ def _part(part: ContentPartIn) -> ContentPart:
     return MediaPart(part.type, part.model_dump(exclude_unset=True))
 
 
-def _sampling(body: ChatCompletionRequest) -> Sampling:
+def sampling(body: ChatCompletionRequest | CreateCompletionRequest) -> Sampling:
+    """Return how tokens are to be drawn."""
     extra = {name: value for name in _SAMPLERS if (value := getattr(body, name)) is not None}
     if body.logit_bias is not None:
         # llama-server's form, which every version of it takes.

@@ -85,7 +85,7 @@ class ChunkWriter:
     def keep_alive(self) -> bytes:
         """Return a comment that says what the answer waits for."""
         waiting = next((choice for choice in self._choices if choice.finish is None), self._choices[0])
-        return _comment(waiting.progress)
+        return waiting_comment(waiting.progress)
 
     def fail(self, error: ServerError) -> bytes:
         """Return the error, and the end of the stream."""
@@ -95,7 +95,7 @@ class ChunkWriter:
         """Return the chunk with the usage if it was asked for, and the end of the stream."""
         if not self._include_usage:
             return _DONE
-        usage = orjson.dumps(_usage_object(self.usage()))
+        usage = orjson.dumps(usage_object(self.usage()))
         return b'data: %b,"choices":[],"usage":%b}\n\n%b' % (self._header, usage, _DONE)
 
     def usage(self) -> Usage:
@@ -231,7 +231,7 @@ class AnswerFold:
         """Return the whole answer, once every choice has finished."""
         answer = self._header.fields("chat.completion")
         answer["choices"] = [choice.choice(index) for index, choice in enumerate(self._choices)]
-        answer["usage"] = _usage_object(self.usage())
+        answer["usage"] = usage_object(self.usage())
         finish = self._choices[0].finish
         if len(self._choices) == 1 and finish is not None and finish.timings:
             answer["timings"] = finish.timings
@@ -344,7 +344,8 @@ def _harmony_object(message: Message) -> dict[str, Any]:
     }
 
 
-def _comment(progress: Progress | None) -> bytes:
+def waiting_comment(progress: Progress | None) -> bytes:
+    """Return the comment of a stream that says what its answer waits for."""
     if progress is None:
         return b": waiting\n\n"
     if progress.stage == "prefill" and progress.total:
@@ -368,7 +369,8 @@ def _total(finishes: Iterable[Finish | None]) -> Usage:
     return total
 
 
-def _usage_object(usage: Usage) -> dict[str, Any]:
+def usage_object(usage: Usage) -> dict[str, Any]:
+    """Return OpenAI's object."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,

@@ -101,7 +101,8 @@ def _in_output(record: Record, recorded: RecordedOutput, now: RecordedOutput, *,
         # The same text in other tokens.
         found = Difference("output", str(recorded.ids[token : token + 1]), str(now.ids[token : token + 1]))
     if found is not None:
-        channel = None if found.character is None else _channel_at(record, recorded.text[: found.character])
+        written = recorded.text[: found.character]
+        channel = None if found.character is None else _channel_at(record, written)
         yield Difference("output", found.recorded, found.now, found.before, found.character, token, channel)
 
 
@@ -135,9 +136,11 @@ def _said(record: Record) -> _Said:
     )
 
 
-def _channel_at(record: Record, written: str) -> str:
-    opening = record.prompt.opening if record.prompt else None
-    parser = Parser(Opening(opening.channel, opening.body, opening.content_type) if opening else None)
+def _channel_at(record: Record, written: str) -> str | None:
+    if record.prompt is None or record.prompt.system is None:
+        return None
+    opening = record.prompt.system.opening
+    parser = Parser(Opening(opening.channel, opening.body, opening.content_type))
     for part in parts_of(written):
         if isinstance(part.value, int):
             parser.feed([part.value], "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterable
 from dataclasses import asdict, fields, is_dataclass
 from datetime import datetime, timezone
@@ -21,6 +22,8 @@ from lemonade_like.turns.recorded.schema import SCHEMA
 from lemonade_like.turns.transcript import joined
 
 if TYPE_CHECKING:
+    from lemonade_like.turns.completion import CompletionRequest
+    from lemonade_like.turns.harmony_turn import Prepared
     from lemonade_like.turns.recorded.tape import Tape
     from lemonade_like.turns.request import TurnRequest
 
@@ -96,30 +99,33 @@ def _engine(tape: Tape) -> dict[str, Any] | None:
     }
 
 
-def _request(request: TurnRequest) -> dict[str, Any]:
+def _request(request: TurnRequest | CompletionRequest) -> dict[str, Any]:
     return {field.name: getattr(request, field.name) for field in fields(request) if field.name not in _LEFT_OUT}
 
 
 def _prompt(tape: Tape) -> dict[str, Any] | None:
-    if tape.prepared is None or tape.encoder is None:
+    if tape.prompt_ids is None:
         return None
-    prompt, system = tape.prepared.prompt, tape.prepared.chosen.system
+    text = tape.encoder and tape.encoder.decode(tape.prompt_ids)
+    return {"ids": tape.prompt_ids, "text": text, "system": tape.prepared and _system(tape.prepared)}
+
+
+def _system(prepared: Prepared) -> dict[str, Any]:
+    system = prepared.chosen.system
     return {
-        "ids": prompt.ids,
-        "text": tape.encoder.decode(prompt.ids),
-        "opening": prompt.opening,
+        "opening": prepared.prompt.opening,
         "effort": system.effort,
-        "current_date": tape.prepared.current_date,
+        "current_date": prepared.current_date,
         "model_identity": system.identity,
         "knowledge_cutoff": system.knowledge_cutoff,
-        "recalled": [{"place": place, "ids": list(turn.ids)} for place, turn in tape.prepared.recalled.items()],
+        "recalled": [{"place": place, "ids": list(turn.ids)} for place, turn in prepared.recalled.items()],
     }
 
 
 def _output(tape: Tape) -> dict[str, Any] | None:
-    if tape.transcript is None or tape.encoder is None:
+    if tape.transcript is None:
         return None
-    ids = tape.transcript.ids(tape.encoder)
+    ids = tape.transcript.ids(tape.encoder) if tape.transcript.predicted else array("I")
     parts = list(joined(tape.transcript.parts()))
     text = "".join(tokens.spelling(part) if isinstance(part, int) else part for part in parts)
     unambiguous = parts == [part.value for part in parts_of(text)]

@@ -15,6 +15,7 @@ from lemonade_like.harmony import tokens
 from lemonade_like.harmony.completion import parts_of
 from lemonade_like.harmony.conversation import Opening, SystemMessage
 from lemonade_like.harmony.renderer import Prompt
+from lemonade_like.turns.completion import PreparedCompletion, completion_turn
 from lemonade_like.turns.harmony_turn import Plan, Prepared, harmony_turn, plan, render
 from lemonade_like.turns.jinja_turn import jinja_turn
 from lemonade_like.turns.memory import ReasoningMemory, Remembered
@@ -25,6 +26,7 @@ from lemonade_like.turns.recorded.difference import Difference, common_length, f
 from lemonade_like.turns.recorded.line import line_of
 from lemonade_like.turns.recorded.schema import SCHEMA, Record
 from lemonade_like.turns.recorded.tape import Tape
+from lemonade_like.turns.request import TurnRequest
 from lemonade_like.turns.service import worked_in
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from lemonade_like.pool.lease import Lease
     from lemonade_like.turns.events import Event
     from lemonade_like.turns.formats import HarmonyFormat
-    from lemonade_like.turns.recorded.schema import RecordedPrompt
+    from lemonade_like.turns.recorded.schema import RecordedPrompt, RecordedSystem
     from lemonade_like.turns.request import ReasoningFormat
 
 
@@ -91,11 +93,13 @@ def why_not(record: Record) -> str | None:
 
 def parse_again(record: Record) -> Replayed:
     """Read what the model wrote with the parser of today; needs no engine. Raises ``CannotReplay``."""
-    output, prompt = record.output, record.prompt
-    if output is None or prompt is None:
+    request, output, prompt = record.request, record.output, record.prompt
+    if not isinstance(request, TurnRequest):
+        raise CannotReplay("a raw completion is not parsed")
+    if output is None or prompt is None or prompt.system is None:
         raise CannotReplay(why_not(record) or "what the model wrote is not recorded: its engine has parsed it")
-    tape = Tape(record.request, record.id)
-    reader = TurnReader(record.request, _prompt(prompt))
+    tape = Tape(request, record.id)
+    reader = TurnReader(request, _prompt(prompt, prompt.system))
     tape.add(reader.read(_frames(output.parts or [part.value for part in parts_of(output.text)])))
     if record.outcome == "finished":
         reader.read([{"stop": True, "stop_type": "limit" if record.finish_reason == "length" else "eos"}])
@@ -121,12 +125,16 @@ async def run_again(
     """
     if why := why_not(record):
         raise CannotReplay(why)
-    tape = Tape(record.request, record.id, record.endpoint)
+    request, prompt = record.request, record.prompt
+    tape = Tape(request, record.id, record.endpoint)
     tape.lease = lease
-    if record.prompt is None:
-        turn, anew = _chat(record, lease, tape, rendered_for)
+    anew = None
+    if not isinstance(request, TurnRequest):
+        turn = completion_turn(request, lease, _completion(record), tape)
+    elif prompt is not None and prompt.system is not None:
+        turn, anew = await _harmony(record, request, prompt, prompt.system, lease, tape, rendered_for)
     else:
-        turn, anew = await _harmony(record, record.prompt, lease, tape, rendered_for)
+        turn, anew = _chat(record, request, lease, tape, rendered_for)
     async with aclosing(turn) as batches:
         async for batch in batches:
             tape.add(batch)
@@ -140,62 +148,84 @@ _Turn = tuple["AsyncGenerator[list[Event], None]", Difference | None]
 
 async def _harmony(
     record: Record,
+    request: TurnRequest,
     recorded: RecordedPrompt,
+    told: RecordedSystem,
     lease: Lease[HarmonyFormat],
     tape: Tape,
     rendered_for: ReasoningFormat | None,
 ) -> _Turn:
     if lease.prompt_format is None:
-        raise CannotReplay(f"{record.request.model} was spoken to in Harmony, and is not here")
+        raise CannotReplay(f"{request.model} was spoken to in Harmony, and is not here")
     renderer = lease.prompt_format.renderer
-    system = SystemMessage(recorded.effort, recorded.current_date, recorded.model_identity, recorded.knowledge_cutoff)
-    recalled = {one.place: Remembered(array("I", one.ids), "", (), recorded.current_date) for one in recorded.recalled}
+    system = SystemMessage(told.effort, told.current_date, told.model_identity, told.knowledge_cutoff)
+    recalled = {one.place: Remembered(array("I", one.ids), "", (), told.current_date) for one in told.recalled}
     # No tools: nothing of this turn is to be remembered.
-    prompt, chosen, anew = _prompt(recorded), Plan(system, tools=False), None
+    prompt, chosen, anew = _prompt(recorded, told), Plan(system, tools=False), None
     if rendered_for is not None:
-        request = replace(
-            worked_in(record.request, record.request.reasoning_format or rendered_for),
-            reasoning_effort=recorded.effort,
-            model_identity=recorded.model_identity,
-            knowledge_cutoff=recorded.knowledge_cutoff,
+        asked = replace(
+            worked_in(request, request.reasoning_format or rendered_for),
+            reasoning_effort=told.effort,
+            model_identity=told.model_identity,
+            knowledge_cutoff=told.knowledge_cutoff,
         )
-        decided = plan(request, default_effort=recorded.effort, current_date=recorded.current_date)
-        prompt = await render(request, decided, renderer, recalled)
+        decided = plan(asked, default_effort=told.effort, current_date=told.current_date)
+        prompt = await render(asked, decided, renderer, recalled)
         anew = _other_prompt(recorded, prompt, renderer.encoder.decode(prompt.ids))
-    payload = {**(record.payload or {}), "prompt": prompt.ids, "cache_prompt": False}
-    if record.outcome != "finished" and record.output is not None:
-        payload["n_predict"] = record.output.tokens
-    prepared = Prepared(chosen, prompt, payload, recorded.current_date, recalled)
-    return harmony_turn(record.request, lease, prepared, renderer.encoder, memory=ReasoningMemory(0), tape=tape), anew
+    payload = _without_cache(record, prompt.ids)
+    prepared = Prepared(chosen, prompt, payload, told.current_date, recalled)
+    return harmony_turn(request, lease, prepared, renderer.encoder, memory=ReasoningMemory(0), tape=tape), anew
 
 
-def _chat(record: Record, lease: Lease[HarmonyFormat], tape: Tape, rendered_for: ReasoningFormat | None) -> _Turn:
+def _chat(
+    record: Record,
+    request: TurnRequest,
+    lease: Lease[HarmonyFormat],
+    tape: Tape,
+    rendered_for: ReasoningFormat | None,
+) -> _Turn:
     if lease.prompt_format is not None:
-        raise CannotReplay(f"{record.request.model} went through its chat template, and is spoken to in Harmony here")
+        raise CannotReplay(f"{request.model} went through its chat template, and is spoken to in Harmony here")
     payload, anew = record.payload or {}, None
     if rendered_for is not None:
-        request = worked_in(record.request, record.request.reasoning_format or rendered_for)
-        other = chat_payload(request, seed=payload.get("seed"))
+        asked = worked_in(request, request.reasoning_format or rendered_for)
+        other = chat_payload(asked, seed=payload.get("seed"))
         anew = text_difference("payload", _sorted(payload), _sorted(other))
         payload = other
     payload = {**payload, "cache_prompt": False}
     tape.chat(payload)
-    return jinja_turn(record.request, lease, payload), anew
+    return jinja_turn(request, lease, payload), anew
+
+
+def _completion(record: Record) -> PreparedCompletion:
+    ids = record.prompt.ids if record.prompt else []
+    payload = _without_cache(record, ids)
+    if "input_suffix" in payload:
+        del payload["prompt"]
+    return PreparedCompletion(ids, payload)
+
+
+def _without_cache(record: Record, ids: list[int]) -> dict[str, Any]:
+    """What was posted, but that what ran before must not matter, and that nothing is generated beyond what was."""
+    payload = {**(record.payload or {}), "prompt": ids, "cache_prompt": False}
+    if record.outcome != "finished" and record.output is not None:
+        payload["n_predict"] = record.output.tokens
+    return payload
 
 
 def _other_prompt(recorded: RecordedPrompt, prompt: Prompt, text: str) -> Difference | None:
     if recorded.ids == prompt.ids:
         return None
     token = common_length(recorded.ids, prompt.ids)
-    found = text_difference("prompt", recorded.text, text)
+    found = text_difference("prompt", recorded.text or "", text)
     if found is None:
         # The same text in other tokens.
         found = Difference("prompt", str(recorded.ids[token : token + 1]), str(prompt.ids[token : token + 1]))
     return replace(found, token=token)
 
 
-def _prompt(recorded: RecordedPrompt) -> Prompt:
-    opening = recorded.opening
+def _prompt(recorded: RecordedPrompt, told: RecordedSystem) -> Prompt:
+    opening = told.opening
     return Prompt(recorded.ids, Opening(opening.channel, opening.body, opening.content_type))
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lemonade_like.turns.completion import CompletionRequest
 from lemonade_like.turns.recorded.tape import Outcome
 from lemonade_like.turns.request import TurnRequest
 
@@ -54,17 +55,25 @@ class RecordedRecall(_Part):
     ids: list[int]
 
 
-class RecordedPrompt(_Part):
-    """What the model was given to read, and what was decided for it."""
+class RecordedSystem(_Part):
+    """What the model was told beside the messages, and how its answer begins."""
 
-    ids: list[int] = Field(description="Token ids, as they were posted.")
-    text: str = Field(description="The same as text, control tokens spelled out.")
     opening: RecordedOpening = Field(description="How the answer begins in the prompt.")
     effort: Literal["none", "low", "medium", "high"] = Field(description="The effort that the model was told.")
     current_date: str = Field(description="The date that it was told.")
     model_identity: str = Field(description="Who it was told to be.")
     knowledge_cutoff: str = Field(description="Up to when it was told to know things.")
     recalled: list[RecordedRecall] = Field(description="Earlier turns that were replayed word for word.")
+
+
+class RecordedPrompt(_Part):
+    """What the model was given to read."""
+
+    ids: list[int] = Field(description="Token ids, as they were posted.")
+    text: str | None = Field(
+        description="The same as text, control tokens spelled out; `null` where only the engine knows it."
+    )
+    system: RecordedSystem | None = Field(description="What was decided for it; `null` of raw completions.")
 
 
 class RecordedOutput(_Part):
@@ -115,7 +124,9 @@ class Record(_Part):
     owner: str = Field(description="A hash of the client's API key; empty without keys.")
     model: RecordedModel | None = Field(description="The model; `null` if the turn ended before it was there.")
     engine: RecordedEngine | None = Field(description="The engine; `null` if the turn ended before it was there.")
-    request: TurnRequest = Field(description="What was asked, the same whichever API it came by.")
+    request: TurnRequest | CompletionRequest = Field(
+        description="What was asked, the same whichever API it came by: a turn of a conversation, or a raw completion."
+    )
     prompt: RecordedPrompt | None = Field(
         description="The prompt; `null` for models that use their own chat template, and if it came to none."
     )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from lemonade_like.harmony.encoding import Encoder
     from lemonade_like.pool.lease import Lease
+    from lemonade_like.turns.completion import CompletionRequest, PreparedCompletion
     from lemonade_like.turns.formats import HarmonyFormat
     from lemonade_like.turns.harmony_turn import Prepared
     from lemonade_like.turns.request import TurnRequest
@@ -24,7 +25,7 @@ Outcome = Literal["finished", "failed", "cancelled"]
 class TurnRecorder(Protocol):
     """Is told of every turn. Neither method may block or raise: a turn is worth more than its record."""
 
-    def begin(self, request: TurnRequest) -> Tape:
+    def begin(self, request: TurnRequest | CompletionRequest) -> Tape:
         """Return the tape for a turn that begins, in the context of the request that asks for it."""
 
     def keep(self, tape: Tape) -> None:
@@ -35,13 +36,14 @@ class Tape:
     """Collects one turn; while it runs, nothing is copied and nothing is worked out.
 
     ``id`` is the id of the HTTP request, which several turns may share, and ``endpoint`` its path. ``started`` is in
-    Unix seconds. ``lease`` is there once the model was, ``payload`` once the engine was asked; ``prepared``,
-    ``transcript`` and ``encoder`` only of a turn in Harmony. ``error`` is what ended the turn early.
+    Unix seconds. ``lease`` is there once the model was, ``payload`` once the engine was asked. A turn in Harmony has
+    ``prepared``; that and a raw completion have ``prompt_ids`` and ``transcript``; GPT-OSS has an ``encoder``.
+    ``error`` is what ended the turn early.
     """
 
     def __init__(
         self,
-        request: TurnRequest,
+        request: TurnRequest | CompletionRequest,
         id: str,
         endpoint: str | None = None,
         clock: Callable[[], float] = time.perf_counter,
@@ -55,6 +57,7 @@ class Tape:
         self.batches: list[tuple[float, list[Event]]] = []
         self.lease: Lease[HarmonyFormat] | None = None
         self.prepared: Prepared | None = None
+        self.prompt_ids: list[int] | None = None
         self.payload: dict[str, Any] | None = None
         self.transcript: Transcript | None = None
         self.encoder: Encoder | None = None
@@ -63,7 +66,12 @@ class Tape:
 
     def harmony(self, prepared: Prepared, transcript: Transcript, encoder: Encoder) -> None:
         """Take what a turn in Harmony asks of its engine, and where what the engine answers is written down."""
-        self.prepared, self.payload = prepared, prepared.payload
+        self.prepared, self.prompt_ids, self.payload = prepared, prepared.prompt.ids, prepared.payload
+        self.transcript, self.encoder = transcript, encoder
+
+    def completion(self, prepared: PreparedCompletion, transcript: Transcript, encoder: Encoder | None) -> None:
+        """Take the same of a raw completion; there is no encoder for a model whose vocabulary only its engine knows."""
+        self.prompt_ids, self.payload = prepared.ids, prepared.payload
         self.transcript, self.encoder = transcript, encoder
 
     def chat(self, payload: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""What llama-server has beside OpenAI's API, in its own forms."""

@@ -1,0 +1,1 @@
+"""Raw completions, as OpenAI had them before chats."""
