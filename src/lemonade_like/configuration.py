@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import ValidationError
 
-from lemonade_like.settings import ENV_PREFIX, Settings, SettingsError, allowed_values, flag, user_folder
+from lemonade_like.settings import ENV_PREFIX, Settings, SettingsError, allowed_values, flag, is_secret, user_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +57,9 @@ def default_config_path(environ: Mapping[str, str] = os.environ) -> Path:
 # Short spellings that a person will try: the option is --model, and --no-harmony is a switch.
 _SHORTHANDS = ("model", "no_harmony")
 
+# Separated by commas in the environment.
+_LISTS = ("models", "model", "api_key", "admin_key", "allowed_hosts", "cors_origins")
+
 
 def _normalise(source: str, raw: Mapping[str, Any], spelling: Mapping[str, str]) -> _Layer:
     """Shorthands put into the fields' own names and shapes, so that a layer overrides another field by field."""
@@ -93,7 +96,7 @@ def _environment_layer(environ: Mapping[str, str]) -> _Layer:
         if not text:  # set but empty is how a container leaves a variable out
             continue
         spelling[key] = variable
-        if key in ("models", "model"):
+        if key in _LISTS:
             raw[key] = [part.strip() for part in text.split(",") if part.strip()]
         elif "_by_" in key:
             # Arguments have commas in them.
@@ -159,7 +162,7 @@ def _explain(error: ValidationError, layers: list[_Layer]) -> SettingsError:
         layer = next((layer for layer in layers if name in layer.values), None)
         if layer is None:  # a default that could not be worked out because another field is wrong
             continue
-        value = "The value" if name == "api_key" else repr(layer.values[name])
+        value = "The value" if is_secret(name) else repr(layer.values[name])
         return SettingsError(
             f"{value} is no value for {layer.spelling[name]} ({layer.source}).\nIt must be {allowed_values(name)}."
         )

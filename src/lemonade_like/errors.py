@@ -9,6 +9,7 @@
     ├── ModelNotLoaded              404  model_not_loaded: there is nothing to unload
     ├── ModelBusy                   409  model_busy: turns still run on it
     ├── Unauthorized                401  invalid_api_key
+    ├── Forbidden                   403  forbidden: the server knows who asks, or from where, and does not let them
     ├── QueueFull                   429  queue_full: too many wait already
     ├── NotOffered                  501  not_supported: the engine that runs has not what was asked for
     ├── HarmonyUnavailable          500  harmony_unavailable: Harmony was asked for and cannot be had
@@ -19,12 +20,21 @@
             └── ShuttingDown        503  shutting_down: the server is, and takes no new turns
 
 Every wire format writes the same four facts: message, type, param, code. A message says what happened, why, and what
-to do. Where it helps to come back later, ``retry_after`` says after how many seconds; HTTP has a header for it.
+to do; the logins of URLs are left out of it. Where it helps to come back later, ``retry_after`` says after how many
+seconds; HTTP has a header for it.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+import re
+from typing import ClassVar, Final
+
+_LOGIN: Final = re.compile(r"(?<=://)[^/\s]*@")
+
+
+def without_logins(text: str) -> str:
+    """Return the text without the names and passwords in its URLs (of a mirror, a hub, a proxy)."""
+    return _LOGIN.sub("", text) if "@" in text else text
 
 
 class ServerError(Exception):
@@ -36,8 +46,8 @@ class ServerError(Exception):
     retry_after: int | None = None
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = without_logins(message)
+        super().__init__(self.message)
         self.param = param
         self.code = code or self.default_code
 
@@ -85,6 +95,14 @@ class Unauthorized(ServerError):
     status = 401
     type = "invalid_request_error"
     default_code = "invalid_api_key"
+
+
+class Forbidden(ServerError):
+    """Who asks may not do this, or nobody may from there; the code says which."""
+
+    status = 403
+    type = "invalid_request_error"
+    default_code = "forbidden"
 
 
 class QueueFull(ServerError):

@@ -1,112 +1,90 @@
-"""Who gets in with which key."""
+"""Whose a key is, and how it is compared."""
 
 from __future__ import annotations
 
-import httpx
+import hmac
+from typing import TYPE_CHECKING
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lemonade_like.access.keys import ApiKeys, KeyGate
-from lemonade_like.api.errors import error_response
-from tests.support.turns import ScriptedTurns, client_of, scripted_app, scripted_services
+from lemonade_like.access import keys as keys_module
+from lemonade_like.access.key_files import NamedKey
+from lemonade_like.access.keys import Caller, Keyring, best_key
+from lemonade_like.access.levels import Level
+from lemonade_like.settings import Settings
 
-KEY = "s3cret-ключ"
-CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}]}
-CLOSED = [
-    ("GET", "/v1/models"),
-    ("GET", "/api/v1/models"),
-    ("GET", "/v1/models/tiny"),
-    ("POST", "/v1/chat/completions"),
-    ("POST", "/api/v1/chat/completions"),
-    ("GET", "/docs"),
-    ("GET", "/openapi.json"),
-    ("GET", "/nowhere"),
-]
-OPEN = [f"{prefix}/{probe}" for prefix in ("", "/v1", "/api/v1") for probe in ("live", "health")] + ["/"]
-WRONG = [
-    {},
-    {"Authorization": "Bearer wrong"},
-    {"Authorization": "Bearer"},
-    {"Authorization": "Bearer "},
-    {"Authorization": f"Basic {KEY}".encode()},
-    {"Authorization": KEY.encode()},
-    {"Authorization": f"Bearer {KEY}x".encode()},
-    {"x-api-key": ""},
-    {"x-api-key": "wrong"},
-]
-RIGHT = [
-    {"Authorization": f"Bearer {KEY}".encode()},
-    {"Authorization": f"bearer  {KEY} ".encode()},
-    {"x-api-key": KEY.encode()},
-    {"Authorization": "Bearer wrong", "x-api-key": KEY.encode()},
-]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 
-@pytest.mark.parametrize("headers", WRONG, ids=str)
-@pytest.mark.parametrize(("method", "path"), CLOSED)
-async def test_without_the_right_key_nothing_is_told(method: str, path: str, headers: dict[str, str]) -> None:
-    async with client_of(scripted_app(api_key=KEY)) as client:
-        answer = await client.request(method, path, headers=headers, json=CHAT)
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"] == "Bearer"
-    assert answer.headers["x-request-id"]
-    error = answer.json()["error"]
-    assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_api_key")
-    assert KEY not in answer.text
+def keyring(users: str = "", admins: str = "") -> Keyring:
+    return Keyring(map(NamedKey, users.split()), map(NamedKey, admins.split()))
 
 
-@pytest.mark.parametrize("headers", RIGHT, ids=str)
-async def test_the_right_key_opens(headers: dict[str, str]) -> None:
-    async with client_of(scripted_app(api_key=KEY)) as client:
-        assert (await client.get("/v1/models", headers=headers)).status_code == 200
-        assert (await client.post("/v1/chat/completions", headers=headers, json=CHAT)).status_code == 200
+@pytest.mark.parametrize(
+    ("ring", "level"),
+    [(keyring(), Level.ADMIN), (keyring(admins="boss"), Level.USER), (keyring("a"), Level.OPEN)],
+    ids=["no keys", "admin key", "API key"],
+)
+def test_what_a_stranger_may_do_depends_on_what_keys_there_are(ring: Keyring, level: Level) -> None:
+    assert ring.caller([]) == ring.caller([b"wrong", b""]) == Caller(level)
 
 
-@pytest.mark.parametrize("path", OPEN)
-async def test_probes_need_no_key(path: str) -> None:
-    async with client_of(scripted_app(api_key=KEY)) as client:
-        assert (await client.get(path)).status_code == 200
+def test_any_of_several_keys_opens_and_the_strongest_that_is_offered_counts() -> None:
+    ring = keyring("a b", "boss chief")
+    assert [ring.caller([key]).level for key in (b"a", b"b", b"boss", b"chief")] == [1, 1, 2, 2]
+    assert ring.caller([b"x", b"b"]) == ring.caller([b"b"])
+    assert ring.caller([b"a", b"boss"]) == ring.caller([b"boss", b"a"]) == ring.caller([b"boss"])
 
 
-async def test_without_the_key_health_is_a_word() -> None:
-    async with client_of(scripted_app(api_key=KEY)) as client:
-        assert (await client.get("/v1/health")).json() == {"status": "ok"}
-        told = (await client.get("/v1/health", headers={"x-api-key": KEY.encode()})).json()
-    assert "models" in told
+def test_a_key_that_is_both_is_an_admins_and_lets_nobody_in_without_it() -> None:
+    ring = keyring("same", "same")
+    assert ring.caller([b"same"]).level is Level.ADMIN
+    assert ring.caller([]).level is Level.OPEN
+    assert ring.has_users and ring.has_admins
 
 
-async def test_a_server_without_a_key_is_open() -> None:
-    async with client_of(scripted_app()) as client:
-        assert (await client.get("/v1/models", headers={"Authorization": "Bearer anything"})).status_code == 200
-        assert "models" in (await client.get("/health")).json()
+@given(texts, texts)
+def test_only_the_very_key_opens(key: str, offered: str) -> None:
+    known = Keyring([NamedKey(key)]).caller([offered.encode()]).level is Level.USER
+    assert known == (key == offered)
 
 
-async def test_the_refusal_says_whether_a_key_came() -> None:
-    async with client_of(scripted_app(api_key=KEY)) as client:
-        none = (await client.get("/v1/models")).json()["error"]["message"]
-        wrong = (await client.get("/v1/models", headers={"x-api-key": "wrong"})).json()["error"]["message"]
-    assert "carries none" in none
-    assert "not one of this server's" in wrong
+@given(st.lists(texts, unique=True, min_size=2))
+def test_owners_are_told_apart_and_no_key_is_in_what_they_are_called(some: list[str]) -> None:
+    callers = [Keyring(map(NamedKey, some)).caller([key.encode()]) for key in some]
+    assert len({caller.owner for caller in callers}) == len(some)
+    assert all(caller.label == caller.owner[:6] for caller in callers)
 
 
-def test_any_of_several_keys_opens_and_an_empty_one_is_no_key() -> None:
-    keys = ApiKeys(["", "a", "b"])
-    assert keys.match([b"x", b"b"])
-    assert not keys.match([b""])
-    assert not keys.match([])
-    assert not ApiKeys([""])
+def test_an_owner_is_called_by_name_where_the_file_has_one() -> None:
+    assert Keyring([NamedKey("k", "alice")]).caller([b"k"]).label == "alice"
+    assert "secret" not in repr(NamedKey("secret", "alice"))
 
 
-async def test_clients_are_told_apart_by_their_keys_and_no_key_is_told() -> None:
-    turns = ScriptedTurns()
-    app = scripted_app(scripted_services(turns))
-    gate = KeyGate(app, keys=ApiKeys(["one", "two"]), refuse=error_response)
-    async with (
-        client_of(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://server") as client,
-    ):
-        for key in ("one", "two", "one"):
-            assert (await client.post("/v1/chat/completions", headers={"x-api-key": key}, json=CHAT)).status_code == 200
-    one, two, again = (request.owner for request in turns.requests)
+def test_every_key_is_compared_in_constant_time_whichever_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[tuple[int, int]] = []
+    compare = hmac.compare_digest
 
-    assert one == again != two
-    assert "one" not in one and one and two
+    def compared(one: bytes, other: bytes) -> bool:
+        lengths.append((len(one), len(other)))
+        return compare(one, other)
+
+    ring = keyring("first a-much-longer-one", "boss")
+    monkeypatch.setattr(keys_module.hmac, "compare_digest", compared)
+    for offered in (b"first", b"boss", b"f", b"x" * 10_000):
+        ring.caller([offered])
+    assert lengths == [(32, 32)] * 12
+
+
+def test_a_command_sends_the_admin_key_if_it_has_one(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text("alice from-file\n")
+    assert best_key(Settings()) is None
+    assert best_key(Settings(api_key_file=path)) == "from-file"
+    assert best_key(Settings(api_key=["one", "two"], api_key_file=path)) == "one"
+    assert best_key(Settings(api_key="one", admin_key_file=path)) == "from-file"

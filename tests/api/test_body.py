@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from lemonade_like.api.body import MAX_BODY_BYTES, MAX_DEPTH, MAX_OBJECTS, read_json_object
+from lemonade_like.api.body import MAX_DEPTH, MAX_OBJECTS, read_json_object
 from lemonade_like.api.errors import install_error_handlers
+from lemonade_like.api.limits import BodyLimits
+from lemonade_like.app import create_app
+from lemonade_like.settings import Settings
 from tests.support.server import serving
-from tests.support.turns import scripted_app
+from tests.support.turns import client_of, scripted_app, scripted_services
 
 
 async def _pieces(size: int) -> AsyncIterator[bytes]:
@@ -26,7 +30,7 @@ def _small_app(limit: int = 100) -> FastAPI:
 
     @app.post("/")
     async def length(request: Request) -> int:
-        return len(await read_json_object(request, limit=limit))
+        return len(await read_json_object(request, BodyLimits(max_bytes=limit, max_messages=2)))
 
     return app
 
@@ -48,7 +52,7 @@ async def test_a_body_at_the_limit_is_taken() -> None:
 
 
 async def test_a_refusal_does_not_wait_for_the_body() -> None:
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {MAX_BODY_BYTES + 1}\r\n\r\n"
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {BodyLimits().max_bytes + 1}\r\n\r\n"
     async with serving(scripted_app()) as url:
         host, port = url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
@@ -80,3 +84,36 @@ async def test_a_body_of_too_many_parts_is_refused() -> None:
         deep = await client.post("/", json={"x": [[{}] * 10] * (MAX_OBJECTS // 10)})
     assert (fits.status_code, flat.status_code, deep.status_code) == (200, 400, 400)
     assert "20,000 objects and lists" in flat.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "field"), [("chat/completions", "messages"), ("messages", "messages"), ("responses", "input")]
+)
+async def test_too_many_messages_are_refused(path: str, field: str) -> None:
+    services = scripted_services()
+    services.limits = BodyLimits(max_messages=3)
+    async with client_of(scripted_app(services)) as client:
+
+        async def ask(count: int) -> httpx.Response:
+            body = {"model": "tiny", "max_tokens": 9, field: [{"role": "user", "content": "Hi"}] * count}
+            return await client.post(f"/v1/{path}", json=body)
+
+        assert (await ask(3)).status_code == 200
+        refused = await ask(4)
+    assert refused.status_code == 400
+    assert "more than 3 messages" in refused.json()["error"]["message"]
+
+
+async def test_texts_and_tokens_in_an_input_are_no_messages() -> None:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(_small_app()), base_url="http://server") as client:
+        answer = await client.post("/", json={"input": [1, 2, 3, "x"]})
+    assert answer.status_code == 200
+
+
+async def test_the_settings_bound_a_body(tmp_path: Path) -> None:
+    settings = Settings(cache_dir=tmp_path, max_body_mb=1, max_messages=1)
+    async with client_of(create_app(settings)) as client:
+        large = await client.post("/v1/chat/completions", content=b" " * (1 << 20) + b"{}")
+        many = await client.post("/v1/chat/completions", json={"messages": [{}, {}]})
+    assert (large.status_code, large.json()["error"]["code"]) == (413, "request_too_large")
+    assert (many.status_code, many.json()["error"]["param"]) == (400, "messages")

@@ -54,6 +54,22 @@ def test_help_of_serve_has_every_setting_with_its_description(capsys: pytest.Cap
     assert "--config FILE" in text
 
 
+def test_keys_hosts_and_origins_are_given_one_by_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Settings] = []
+    monkeypatch.setattr("lemonade_like.cli.serve.run_server", started.append)
+    keys = ("--api-key", "one", "--api-key", "two,2", "--admin-key", "boss")
+    places = ("--allowed-host", "a.example", "--allowed-host", "b.example", "--cors-origin", "https://c.example")
+    assert Outcome(capsys, "serve", *keys, *places, "--insecure").code == 0
+    (settings,) = started
+    assert [key.get_secret_value() for key in settings.api_key] == ["one", "two,2"]
+    assert [key.get_secret_value() for key in settings.admin_key] == ["boss"]
+    assert settings.allowed_hosts == ("a.example", "b.example")
+    assert settings.cors_origins == ("https://c.example",)
+    assert settings.insecure
+
+
 def test_models_lists_what_is_known_and_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     outcome = Outcome(capsys, "models")
     assert outcome.code == 0

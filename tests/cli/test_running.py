@@ -1,4 +1,4 @@
-"""``lemonade-like ps``, ``load`` and ``unload`` against a server."""
+"""``lemonade-like ps``, ``load``, ``unload`` and ``stop`` against a server."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import asyncio
 import io
 
 import pytest
+from pydantic import SecretStr
 from rich.console import Console
 
-from lemonade_like.cli.running import ServerRefused, load_model, show_running, unload_model
+from lemonade_like.cli.running import ServerRefused, load_model, show_running, stop_server, unload_model
 from lemonade_like.errors import NotEnoughMemory
 from lemonade_like.pool.loader import LoadOptions
 from lemonade_like.pool.pool import LoadReport
@@ -58,6 +59,20 @@ async def test_load_and_unload_say_what_happened(capsys: pytest.CaptureFixture[s
         "Unloaded tiny.",
     ]
     assert pool.loads == [("tiny", LoadOptions(ctx_size=512), True)]
+
+
+async def test_what_concerns_everybody_is_asked_for_with_the_admin_key(capsys: pytest.CaptureFixture[str]) -> None:
+    stopped: list[str] = []
+    services = scripted_services(pool=FakePool(READY), stop=lambda: stopped.append("stopped"))
+    async with serving(scripted_app(services, api_key="sesame", admin_key="boss")) as url:
+        with pytest.raises(ServerRefused, match=r"Send the admin key[\s\S]*LEMONADE_LIKE_ADMIN_KEY"):
+            await asyncio.to_thread(stop_server, at(url, "sesame"))
+        with pytest.raises(ServerRefused, match=r"carries none[\s\S]*LEMONADE_LIKE_API_KEY"):
+            await asyncio.to_thread(stop_server, at(url))
+        both = at(url, "sesame").model_copy(update={"admin_key": (SecretStr("boss"),)})
+        await asyncio.to_thread(stop_server, both)
+    assert stopped == ["stopped"]
+    assert "stops" in capsys.readouterr().out
 
 
 async def test_a_refusal_is_passed_on_in_the_servers_words() -> None:

@@ -5,10 +5,11 @@ import signal
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lemonade_like.cli.serve import banner
+from lemonade_like.cli.serve import banner, warn_of_prompts
 from lemonade_like.engine.find import FoundEngine
 from lemonade_like.settings import Settings
 from tests.support.server_process import address, server_process
@@ -31,6 +32,22 @@ def test_the_banner_never_shows_the_key() -> None:
     text = banner(Settings(api_key="s3cret"), 1, ["a"], BUNDLED)
     assert "s3cret" not in text
     assert "Authorization: Bearer YOUR_KEY" in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, ""),
+        ({"log_prompts": True, "log_level": "debug"}, "all that models are asked and answer is logged"),
+        ({"log_prompts": True}, "nothing comes of it"),
+    ],
+)
+def test_that_prompts_are_logged_is_said_at_the_start(
+    settings: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_of_prompts(Settings(**settings))
+    assert said in caplog.text
+    assert bool(caplog.records) == bool(said)
 
 
 @pytest.mark.parametrize(

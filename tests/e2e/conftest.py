@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING
 import openai
 import pytest
 
+from lemonade_like.models.model import FileEntry
+from lemonade_like.models.registry import Registry
+from lemonade_like.settings import Settings
 from tests.support.server_process import address, server_process
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
+
+    from lemonade_like.models.model import Label
 
 #: Several engines on few cores: with more threads they would spin for each other.
 ONE_THREAD = ("--llamacpp-args", "--threads 1")
@@ -24,7 +29,17 @@ def other(smollm: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def server(cache_dir: Path, smollm: Path) -> Iterator[str]:
+def registered(vector_models: dict[str, Path], data_of_the_run: None) -> None:
+    """The models that embed and rerank, as ``user.NAME``, and ``user.tiny-matryoshka`` whose vectors may be cut."""
+    registry = Registry.from_settings(Settings())
+    for name, path in vector_models.items():
+        registry.register(name, FileEntry(path=path))
+    labels: tuple[Label, ...] = ("embeddings", "matryoshka")
+    registry.register("tiny-matryoshka", FileEntry(path=vector_models["tiny-bert-embed"], labels=labels))
+
+
+@pytest.fixture(scope="session")
+def server(cache_dir: Path, smollm: Path, registered: None) -> Iterator[str]:
     """The base URL of a running server."""
     models = ("--model", "tiny-gpt-oss", "--model", str(smollm))
     log = cache_dir / "server.log"

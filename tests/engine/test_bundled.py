@@ -73,6 +73,13 @@ def test_flags_that_stand_for_several_fields(tmp_path: Path) -> None:
     assert params.default_template_kwargs == {"thinking": "false"}
 
 
+@pytest.mark.parametrize(("word", "constant"), [("mean", "MEAN"), ("cls", "CLS"), ("last", "LAST"), ("rank", "RANK")])
+def test_an_engine_for_embeddings_pools_as_it_is_told(word: str, constant: str) -> None:
+    params = params_for("--embeddings", "--pooling", word, "--batch-size", "2048", "--ubatch-size", "2048")
+    assert (params.embedding, params.n_batch, params.n_ubatch) == (True, 2048, 2048)
+    assert params.pooling_type.name == f"LLAMA_POOLING_TYPE_{constant}"
+
+
 def test_an_automatic_number_of_slots_is_llama_servers() -> None:
     params = params_for("-np", "-1")
     assert (params.n_parallel, params.kv_unified) == (4, True)

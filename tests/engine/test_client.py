@@ -301,3 +301,56 @@ async def test_a_kept_connection_that_the_engine_has_dropped_is_opened_again(ses
         for _ in range(2):
             assert flat(await collect(client.stream_completion({}))) == [HELLO[-1]]
     assert len(served) == 3
+
+
+VECTOR = {"data": [{"embedding": "AAAAAA=="}], "usage": {"prompt_tokens": 3}}
+
+
+async def test_a_whole_answer_comes_as_it_is_and_to_the_watchdog_it_is_a_stream(
+    start_fake: StartFake, session: aiohttp.ClientSession
+) -> None:
+    engine = await start_fake([{"wait": True}, {"raw": json.dumps(VECTOR)}])
+    asking = asyncio.create_task(engine.client.embeddings({"input": ["a"]}))
+    while not requests_of(engine.spec.model_path):
+        await asyncio.sleep(0)
+    assert (engine.client.streams, engine.client.reads) == (1, 0)
+    await session.post(f"{engine.client.base_url}/__release__")
+    assert await asking == VECTOR
+    assert (engine.client.streams, engine.client.reads) == (0, 1)
+    assert requests_of(engine.spec.model_path) == [{"path": "/v1/embeddings", "body": {"input": ["a"]}}]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [[{"exit": 3}], [{"raw": '{"data"'}, {"drop": True}], [{"raw": "no JSON"}]],
+    ids=["the engine dies", "the answer breaks off", "the answer is no JSON"],
+)
+async def test_a_whole_answer_that_does_not_come_is_a_lost_connection(start_fake: StartFake, reply: Any) -> None:
+    engine = await start_fake(reply)
+    with pytest.raises(EngineConnectionLost):
+        await engine.client.rerank({"query": "a", "documents": ["b"]})
+    assert engine.client.streams == 0
+
+
+async def test_a_refusal_of_a_whole_answer_keeps_the_engines_numbers(start_fake: StartFake) -> None:
+    engine = await start_fake([context_exceeded(700, 512)])
+    with pytest.raises(EngineResponseError) as refused:
+        await engine.client.embeddings({"input": ["a"]})
+    assert refused.value.details == {"n_prompt_tokens": 700, "n_ctx": 512}
+    assert engine.client.streams == 0
+
+
+async def test_whoever_stops_waiting_for_a_whole_answer_closes_the_connection(
+    start_fake: StartFake, session: aiohttp.ClientSession
+) -> None:
+    engine = await start_fake([{"hang": True}])
+    asking = asyncio.create_task(engine.client.embeddings({"input": ["a"]}))
+    while not requests_of(engine.spec.model_path):
+        await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    # The fake is busy until its client has gone.
+    while any(slot["is_processing"] for slot in json.loads(await engine.client.slots() or b"")):
+        await asyncio.sleep(0)
+    assert engine.client.streams == 0

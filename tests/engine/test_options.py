@@ -13,6 +13,7 @@ from lemonade_like.engine.options import (
     default_options,
     merge_arguments,
     merge_options,
+    pooling_in,
 )
 from lemonade_like.settings import Settings, SettingsError
 
@@ -102,3 +103,16 @@ def test_arguments_that_are_the_servers_to_set_are_found_before_there_is_an_engi
     assert "may not contain" in refused.value.message
     assert part in refused.value.message
     check_arguments(Settings(cache_dir=tmp_path, llamacpp_args="-ngl 99"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), None),
+        (("--threads", "2"), None),
+        (("--threads", "2", "--pooling", "mean", "-v"), "mean"),
+        (("--pooling=cls",), "cls"),
+    ],
+)
+def test_the_way_of_pooling_is_found_among_the_arguments(arguments: tuple[str, ...], expected: str | None) -> None:
+    assert pooling_in(arguments) == expected

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from lemonade_like.engine.spec import (
     parse_extra_args,
 )
 from lemonade_like.errors import BadRequest
+from lemonade_like.settings import Mode
 
 SPEC = EngineSpec(("/opt/llama-server",), "system", Path("/m/a model.gguf"), "a-model", 8192, 4, jinja=False)
 
@@ -40,6 +42,17 @@ def test_a_model_that_sees_is_given_its_projector() -> None:
     assert command_line(spec, host="h", port=1)[-2:] == ["--mmproj", "/m/mmproj.gguf"]
 
 
+@pytest.mark.parametrize("mode", ["embeddings", "reranking"])
+def test_an_engine_that_writes_nothing_is_told_so_and_what_it_has_to_know_for_it(mode: Mode) -> None:
+    spec = EngineSpec(("x",), "cpu", Path("m"), "m", 0, 1, jinja=False, extra_args=("-t", "1"), mode=mode)
+    assert command_line(spec, host="h", port=1)[-3:] == [f"--{mode}", "-t", "1"]
+    told = replace(spec, pooling="mean", batch=2048)
+    assert command_line(told, host="h", port=1)[-9:] == [
+        *(f"--{mode}", "--pooling", "mean", "--batch-size", "2048", "--ubatch-size", "2048"),
+        *("-t", "1"),
+    ]
+
+
 def test_what_steers_or_leaks_stays_out_of_the_engines_environment() -> None:
     environ = {
         "PATH": "/bin",
@@ -51,6 +64,7 @@ def test_what_steers_or_leaks_stays_out_of_the_engines_environment() -> None:
         "LLAMA_API_KEY": "other",
         "AIP_HTTP_PORT": "8080",
         "HF_TOKEN": "secret",
+        "GITHUB_TOKEN": "secret",
         "LEMONADE_LIKE_API_KEY": "secret",
     }
     assert child_environment(environ, "key") == {
@@ -78,6 +92,7 @@ def test_extra_arguments_are_split_as_a_shell_would() -> None:
     [
         *("--port 1", "-m x", "--host=0.0.0.0", "-np 3", "-c 5", "-a x", "--api-key k", "-ngl 1 --ctx-size 9"),
         *("-hf a/b", "--hf-token x", "--log-file x", "--path /", "--models-max 2"),
+        *("--embedding", "--embeddings", "--rerank", "--reranking"),
         # llama-server reads these as the ones with dashes.
         *("--ctx_size 9", "--api_key=k", "--model_url x"),
     ],

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.answers import Answer, Collector, whole
 from tests.support.faults import after, at_token
+from tests.support.observed import samples_of, value
 from tests.support.tools import WEATHER
 
 if TYPE_CHECKING:
@@ -68,6 +69,23 @@ async def test_a_turn_survives_the_death_of_its_engine(server: FaultyServer, ask
     server.reaper.places = [place]
     _same(await server.ask(stream=True, **asked), expected)
     assert server.reaper.places == []
+
+
+async def test_a_death_its_restart_and_the_turn_that_survives_are_counted_once_each(server: FaultyServer) -> None:
+    async def counted() -> tuple[float, ...]:
+        async with httpx.AsyncClient(base_url=server.url) as client:
+            samples = samples_of((await client.get("/metrics")).text)
+        of_model = ("crashes_total", "resumes_total", "load_duration_seconds_count")
+        return (
+            *(value(samples, name, model="tiny-gpt-oss") for name in of_model),
+            value(samples, "turns_total", model="tiny-gpt-oss", outcome="stop"),
+        )
+
+    await server.ask(stream=True, **ANSWER)
+    before = await counted()
+    server.reaper.places = [after("a very small")]
+    await server.ask(stream=True, **ANSWER)
+    assert [now - then for now, then in zip(await counted(), before, strict=True)] == [1, 1, 1, 1]
 
 
 @NIGHTLY

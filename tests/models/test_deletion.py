@@ -68,6 +68,38 @@ def test_a_variant_is_not_mistaken_for_the_plain_quantisation(puller: Puller) ->
     assert path.is_file()
 
 
+def test_a_file_that_was_linked_in_from_elsewhere_stays_and_only_the_link_goes(puller: Puller, tmp_path: Path) -> None:
+    mine = tmp_path / "mine" / "precious.gguf"
+    mine.parent.mkdir()
+    mine.write_bytes(b"GGUF")
+    linked = repository(puller) / "snapshots" / COMMIT / "m-Q4_K_M.gguf"
+    linked.parent.mkdir(parents=True)
+    linked.symlink_to(mine)
+    assert delete(puller, "org/repo:Q4_K_M") == Deleted(1, 0, ())
+    assert mine.read_bytes() == b"GGUF"
+    assert puller.files() == []
+
+
+def test_a_folder_that_was_linked_in_from_elsewhere_loses_nothing(puller: Puller, tmp_path: Path) -> None:
+    mine = tmp_path / "mine" / "m-Q4_K_M.gguf"
+    mine.parent.mkdir()
+    mine.write_bytes(b"GGUF")
+    snapshots = repository(puller) / "snapshots"
+    snapshots.mkdir(parents=True)
+    (snapshots / COMMIT).symlink_to(mine.parent)
+    delete(puller, "org/repo:Q4_K_M")
+    assert mine.read_bytes() == b"GGUF"
+
+
+def test_a_repository_that_lies_elsewhere_is_deleted_there(puller: Puller, tmp_path: Path) -> None:
+    puller.pull("org/repo:Q4_K_M")
+    moved = tmp_path / "large disk"
+    repository(puller).rename(moved)
+    repository(puller).symlink_to(moved)
+    assert delete(puller, "org/repo:Q4_K_M") == Deleted(1, 1000, ())
+    assert not list(moved.rglob("*.gguf"))
+
+
 def test_files_that_another_model_is_made_of_stay(puller: Puller) -> None:
     path = puller.pull("org/repo:Q4_K_M")
     same = Wanted("org/repo:m-Q4_K_M.gguf")

@@ -29,6 +29,7 @@ def test_a_model_that_is_here_is_described_by_its_file(machine: Machine) -> None
         "checkpoint": "org/repo:Q4_K_M",
         "recipe": "llamacpp",
         "labels": ["reasoning", "tool-calling", "vision"],
+        "mode": "chat",
         "source": "hub",
         "suggested": False,
         "downloaded": True,
@@ -60,6 +61,26 @@ def test_the_bundled_model_is_described_before_it_is_unpacked_and_after(machine:
     registry.locate(model)
     unpacked = registry.describe(model).as_json()
     assert (unpacked["size"], unpacked["context_length"]) == (round(GGUF_SIZE / 1e9, 3), 131_072)
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "keys", "mode"),
+    [
+        ("nomic-embed-text-v1.5-GGUF", None, {}, "embeddings"),
+        ("bge-reranker-v2-m3-GGUF", None, {}, "reranking"),
+        ("org/repo:Q4_0", "nomic-bert", {}, "embeddings"),
+        ("org/repo:Q4_0", "qwen3", {"pooling_type": 4}, "reranking"),
+        ("org/repo:Q4_0", "qwen3", {}, "chat"),
+        ("org/repo:Q4_0", None, {}, "chat"),
+    ],
+)
+def test_what_a_model_is_for_is_told_by_its_entry_or_its_file(
+    name: str, architecture: str | None, keys: dict[str, int], mode: str, machine: Machine
+) -> None:
+    if architecture is not None:
+        write_gguf(machine.cached("org/repo", "m-Q4_0.gguf")[0], architecture, **keys)
+    registry = machine.registry()
+    assert registry.describe(registry.find(name)).as_json()["mode"] == mode
 
 
 def test_a_built_in_models_labels_are_those_of_its_entry(machine: Machine) -> None:

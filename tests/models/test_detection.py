@@ -2,8 +2,29 @@ from __future__ import annotations
 
 import pytest
 
-from lemonade_like.models.detection import harmony_mode, is_gpt_oss, should_use_harmony
-from lemonade_like.settings import HarmonyMode
+from lemonade_like.models.detection import harmony_mode, is_gpt_oss, mode_of, should_use_harmony
+from lemonade_like.settings import HarmonyMode, Mode
+
+
+@pytest.mark.parametrize(
+    ("labels", "given_away", "mode"),
+    [
+        ((), (), "chat"),
+        (("hot", "coding"), ("tool-calling",), "chat"),
+        (("embeddings", "hot"), (), "embeddings"),
+        (("reranking",), (), "reranking"),
+        (("embeddings", "reranking"), (), "reranking"),
+        (("hot",), ("embeddings",), "embeddings"),
+        ((), ("reranking",), "reranking"),
+        (("embeddings",), ("reranking",), "embeddings"),
+        (("reranking",), ("embeddings",), "reranking"),
+        (("matryoshka",), (), "chat"),
+    ],
+)
+def test_what_a_model_is_for_is_said_by_its_labels_or_else_by_its_file(
+    labels: tuple[str, ...], given_away: tuple[str, ...], mode: Mode
+) -> None:
+    assert mode_of(labels, given_away) == mode
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,15 @@ def test_a_projector_counts() -> None:
     assert seeing.total - plain.total == 1000
 
 
+@pytest.mark.parametrize(("context", "batch"), [(100, 512), (512, 512), (700, 768), (8192, 8192)])
+def test_what_is_read_at_once_is_worked_on_at_once(context: int, batch: int) -> None:
+    assert estimate.batch(context) == batch
+    encoder = replace(GPT_OSS_20B, kv_bytes_per_token=0, window_kv_bytes_per_token=0)
+    whole = estimate.memory(encoder, 4 * context, 4, at_once=True)
+    assert whole.kv == 0
+    assert whole.compute - estimate.memory(encoder, 4 * context, 4).compute == (batch - 512) * 4 * 9 * 2880
+
+
 def test_layers_with_a_window_cost_no_more_when_the_context_grows() -> None:
     windowed = replace(GPT_OSS_20B, kv_bytes_per_token=0)
     assert estimate.memory(windowed, 8192, 1).kv == estimate.memory(windowed, 131_072, 1).kv == 768 * 12 * 8 * 128 * 2
@@ -108,18 +117,19 @@ def test_the_automatic_context_is_what_fits(gigabytes: float, parallel: int, exp
     parallel=st.integers(1, 16),
     budget=st.integers(0, 10**11),
     limit=st.integers(1024, 200_000),
+    at_once=st.booleans(),
 )
 def test_the_automatic_context_fits_and_nothing_larger_does(
-    trained: int, parallel: int, budget: int, limit: int
+    trained: int, parallel: int, budget: int, limit: int, at_once: bool
 ) -> None:
     model = replace(GPT_OSS_20B, context_length=trained)
 
-    context = estimate.automatic_context(model, parallel, budget, limit=limit)
+    context = estimate.automatic_context(model, parallel, budget, limit=limit, at_once=at_once)
 
     most = min(trained or estimate.UNKNOWN_CONTEXT, limit)
     assert 0 < context <= most
     if context > min(2048, most):
-        assert estimate.memory(model, context * parallel, parallel).total <= budget
+        assert estimate.memory(model, context * parallel, parallel, at_once=at_once).total <= budget
     if context < most:
         larger = min(context + 1024 + 256, most)
-        assert estimate.memory(model, larger * parallel, parallel).total > budget
+        assert estimate.memory(model, larger * parallel, parallel, at_once=at_once).total > budget

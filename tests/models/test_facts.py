@@ -97,6 +97,26 @@ def test_the_file_gives_away_what_a_model_is_good_for(
     assert found.has_chat_template == bool(template)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "keys", "pooling", "encoder"),
+    [
+        ("llama", {}, None, False),
+        ("bert", {"pooling_type": 1}, "mean", True),
+        ("nomic-bert", {}, None, True),
+        ("bert", {"pooling_type": 2}, "cls", True),
+        ("qwen3", {"pooling_type": 3}, "last", False),
+        ("qwen3", {"pooling_type": 4}, "rank", False),
+        ("llama", {"pooling_type": 0}, "none", False),
+        ("llama", {"pooling_type": 77}, None, False),
+    ],
+)
+def test_the_file_says_how_a_text_becomes_one_vector(
+    architecture: str, keys: dict[str, Any], pooling: str | None, encoder: bool, tmp_path: Path
+) -> None:
+    found = facts.of(write_gguf(tmp_path / "m.gguf", architecture, **keys))
+    assert (found.pooling, found.encoder) == (pooling, encoder)
+
+
 def test_shards_are_counted_together_whichever_is_named(tmp_path: Path) -> None:
     first = write_gguf(tmp_path / "m-00001-of-00002.gguf", context_length=4096)
     second = write_gguf(tmp_path / "m-00002-of-00002.gguf", "other")

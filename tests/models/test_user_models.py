@@ -119,9 +119,10 @@ def test_options_are_saved_for_any_model_and_replaced_as_a_whole(name: str, mach
 
 def test_saved_options_go_before_those_of_the_entry_one_by_one(machine: Machine) -> None:
     registry = machine.registry()
-    registry.save_options("nomic-embed-text-v1.5-GGUF", ModelOptions(ctx_size=512))
-    found = registry.find("nomic-embed-text-v1.5-GGUF").options
-    assert (found.ctx_size, found.llamacpp_args) == (512, "--embeddings")
+    registry.register("mine", ModelEntry(checkpoint="org/repo:Q4_0", options=ModelOptions(llamacpp_args="--threads 2")))
+    registry.save_options("user.mine", ModelOptions(ctx_size=512))
+    found = registry.find("user.mine").options
+    assert (found.ctx_size, found.llamacpp_args) == (512, "--threads 2")
 
 
 @pytest.mark.parametrize(

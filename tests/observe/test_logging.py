@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import logging
 import re
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,6 +94,27 @@ def test_a_traceback_follows_its_message() -> None:
     assert logged("info", speak).splitlines()[-1] == "ValueError: why"
 
 
+def speak_of_a_login() -> None:
+    try:
+        raise ValueError("http://me:secret@mirror failed")
+    except ValueError:
+        logging.getLogger("some.library").exception("asking %s", "https://secret@hub/x")
+
+
+def test_a_login_in_a_url_is_left_out_of_messages_and_tracebacks() -> None:
+    text = logged("info", speak_of_a_login)
+    assert "asking https://hub/x" in text
+    assert text.splitlines()[-1] == "ValueError: http://mirror failed"
+    assert "secret" not in text
+
+
+def test_a_login_in_a_url_is_left_out_of_json_too() -> None:
+    (line,) = json_lines(speak_of_a_login)
+    assert line["message"] == "asking https://hub/x"
+    assert line["exception"].endswith("ValueError: http://mirror failed")
+    assert "secret" not in str(line)
+
+
 def test_an_answer_that_a_shutdown_cut_off_leaves_no_traceback() -> None:
     def speak() -> None:
         try:
@@ -119,3 +143,58 @@ def test_colours_are_for_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None
     assert "\x1b[" not in logged("info", speak)
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[" not in logged("info", speak, Terminal())
+
+
+def json_lines(speak: object) -> list[dict[str, Any]]:
+    stream = io.StringIO()
+    setup_logging("info", stream, "json")
+    speak()  # type: ignore[operator]
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_json_has_an_object_in_each_line_with_the_facts_as_fields() -> None:
+    def speak() -> None:
+        token = request_id_var.set("req_1")
+        logging.getLogger("lemonade_like.x").info("%d tokens", 3, extra={"facts": {"tokens": 3}})
+        request_id_var.reset(token)
+        logging.getLogger("lemonade_like.x").warning("two\nlines")
+
+    first, second = json_lines(speak)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first.pop("time"))
+    assert first == {
+        "level": "info", "logger": "lemonade_like.x", "message": "3 tokens", "request_id": "req_1", "tokens": 3
+    }  # fmt: skip
+    assert second["message"] == "two\nlines"
+    assert "request_id" not in second
+
+
+def test_json_has_a_traceback_within_its_line() -> None:
+    def speak() -> None:
+        try:
+            raise ValueError("why")
+        except ValueError:
+            logging.getLogger("lemonade_like.x").exception("failed")
+
+    (line,) = json_lines(speak)
+    assert line["message"] == "failed"
+    assert line["exception"].startswith("Traceback") and line["exception"].endswith("ValueError: why")
+
+
+@pytest.mark.parametrize("fact", ["\ud800", "\x1b[31m", object(), Path("/x"), b"bytes", {"a": {1, 2}}, "\u2028"])
+def test_json_takes_whatever_is_a_fact(fact: object) -> None:
+    (line,) = json_lines(lambda: logging.getLogger("lemonade_like.x").info("said", extra={"facts": {"fact": fact}}))
+    assert "fact" in line
+
+
+def test_facts_cannot_take_the_place_of_what_every_line_has() -> None:
+    facts = {"message": "forged", "level": "debug", "time": "never", "logger": "root"}
+    (line,) = json_lines(lambda: logging.getLogger("lemonade_like.x").info("said", extra={"facts": facts}))
+    assert (line["message"], line["level"], line["logger"]) == ("said", "info", "lemonade_like.x")
+    assert line["time"] != "never"
+
+
+def test_json_is_the_same_on_a_terminal() -> None:
+    stream = Terminal()
+    setup_logging("info", stream, "json")
+    logging.getLogger("lemonade_like.x").error("red")
+    assert json.loads(stream.getvalue())["message"] == "red"

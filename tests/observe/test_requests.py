@@ -110,3 +110,34 @@ async def test_a_stream_that_its_client_left_is_logged_as_such(caplog: pytest.Lo
     assert "200 in " in caplog.text
     assert "model=tiny stream=True client_left=True" in caplog.text
     assert "completion=" not in caplog.text
+
+
+async def test_the_facts_of_a_request_are_fields_of_its_line(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, LOGGER):
+        async with client_of(scripted_app()) as client:
+            await client.post("/v1/chat/completions", json=CHAT)
+    (record,) = [record for record in caplog.records if record.name == LOGGER]
+    facts = dict(record.facts)  # type: ignore[attr-defined]
+    assert facts.pop("ms") > 0
+    assert facts == {
+        "method": "POST", "path": "/v1/chat/completions", "status": 200,
+        "model": "tiny", "stream": False, "prompt": 3, "cached": 0, "completion": 2,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/v1/chat/completions", {**CHAT, "stream": True}, 200),
+        ("POST", "/v1/chat/completions", {}, 400),
+        ("POST", "/v1/messages", {}, 400),
+        ("GET", "/v1/chat/completions", None, 405),
+        ("GET", "/nowhere", None, 404),
+        ("GET", "/v1/models", None, 401),
+    ],
+)
+async def test_every_answer_has_the_id_whatever_it_is(method: str, path: str, body: object, status: int) -> None:
+    key = {} if status == 401 else {"Authorization": "Bearer sesame"}
+    async with client_of(scripted_app(api_key="sesame")) as client:
+        answer = await client.request(method, path, json=body, headers={"X-Request-ID": "mine", **key})
+    assert (answer.status_code, answer.headers.get_list("x-request-id")) == (status, ["mine"])

@@ -18,6 +18,7 @@ from lemonade_like.models.registry import Model, ModelOptions, Registry
 from lemonade_like.pool import loader as loader_module
 from lemonade_like.pool.loader import Loader, LoadOptions, Survey
 from lemonade_like.pool.memory import MachineMemory
+from lemonade_like.pool.modes import WrongMode
 from lemonade_like.pool.resident import Resident
 from lemonade_like.settings import Settings
 from tests.support.fake_llama_server import FAKE_LLAMA_SERVER, write_scenario
@@ -201,3 +202,55 @@ async def test_the_context_and_the_estimate_come_from_the_file_and_the_memory(
     for found in (roomy, tight, budgeted):
         assert found.bytes == estimate.memory(known, found.context_length * 4, 4).total
         assert found.spec.ctx_size == found.context_length * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "mode", "pooling", "context", "batch"),
+    [
+        ("tiny-bert-embed", {}, "embeddings", None, 512, 512),
+        ("tiny-llama-embed", {}, "embeddings", None, 512, None),
+        ("tiny-bert-rerank", {}, "reranking", None, 512, 512),
+        # More than the model was trained for is of no use to a model that reads at once.
+        ("tiny-bert-embed", {"ctx_size": 4096}, "embeddings", None, 512, 512),
+        ("tiny-bert-embed", {"ctx_size": 300}, "embeddings", None, 300, 512),
+        # Only a last token can be had of a text that is read in pieces.
+        ("tiny-llama-embed", {"llamacpp_args": "--pooling mean"}, "embeddings", None, 512, 512),
+    ],
+)
+async def test_a_model_that_embeds_or_reranks_is_started_for_that(
+    name: str,
+    options: dict[str, Any],
+    mode: str,
+    pooling: str | None,
+    context: int,
+    batch: int | None,
+    vector_models: dict[str, Path],
+    tmp_path: Path,
+    session: aiohttp.ClientSession,
+) -> None:
+    model = Model(name, path=vector_models[name], options=ModelOptions(**options))
+    loader = Loader(Registry([model], cache_dir=tmp_path), Settings(), session, NoFormats(), FAKE)
+    spec = (await loader.survey(model)).spec
+    assert (spec.mode, spec.pooling, spec.batch, spec.jinja) == (mode, pooling, batch, False)
+    assert spec.ctx_size == context * spec.parallel
+
+
+async def test_a_label_makes_any_model_one_that_embeds(
+    tiny_model: Path, tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    labels = frozenset({"gpt-oss", "embeddings"})
+    model = Model("m", path=tiny_model, labels=labels, options=ModelOptions(ctx_size=1000))
+    loader = Loader(Registry([model], cache_dir=tmp_path), Settings(), session, NoFormats(), FAKE)
+    found = await loader.survey(model)
+    assert (found.spec.mode, found.spec.pooling, found.spec.batch) == ("embeddings", "last", None)
+    assert (found.spec.jinja, found.prompt_format) == (False, None)
+
+
+@pytest.mark.parametrize("name", ["tiny-bert-embed", "tiny-llama-embed"])
+async def test_no_label_makes_a_model_rerank_that_has_no_head_for_it(
+    name: str, vector_models: dict[str, Path], tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    model = Model(name, path=vector_models[name], labels=frozenset({"reranking"}))
+    loader = Loader(Registry([model], cache_dir=tmp_path), Settings(), session, NoFormats(), FAKE)
+    with pytest.raises(WrongMode, match="cannot rerank: its file has no head that scores texts"):
+        await loader.survey(model)

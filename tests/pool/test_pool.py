@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from lemonade_like.engine.client import EngineConnectionLost
 from lemonade_like.errors import EngineFailure, EngineUnavailable, ModelNotFound
 from lemonade_like.models.registry import Registry
 from lemonade_like.observe.context import request_id_var
+from lemonade_like.pool.modes import WrongMode
 from tests.support.pools import RecordingLoader, borrow, recorded_pool
 
 
@@ -155,3 +157,45 @@ async def test_the_disk_is_touched_only_to_load(loader: RecordingLoader, monkeyp
         for _ in range(3):
             await borrow(pool)
     assert reads == ["m"]
+
+
+async def test_a_spare_slot_is_lent_at_once_or_not_at_all(loader: RecordingLoader) -> None:
+    loader.go.set()
+    loader.slots = 2
+    async with recorded_pool(loader) as pool:
+        assert pool.spare_slots("m") == 0  # nothing is loaded for it
+        async with pool.lease("m"):
+            assert pool.spare_slots("m") == 1
+            async with pool.spare_lease("m") as spare, pool.spare_lease("m") as none:
+                assert spare is not None
+                assert none is None
+                waiting = asyncio.create_task(borrow(pool))
+                await asyncio.sleep(0)
+            # The slot that came free went to whoever waited.
+            assert await waiting is loader.engines[0]
+            async with pool.spare_lease("m") as spare:
+                assert spare is not None
+            drain = asyncio.create_task(pool.drain())
+            await asyncio.sleep(0)
+            assert pool.spare_slots("m") == 0
+        await drain
+
+
+async def test_what_a_model_is_for_is_known_without_loading_it(loader: RecordingLoader) -> None:
+    async with recorded_pool(loader) as pool:
+        await pool.require_mode("M", "chat")
+        with pytest.raises(WrongMode, match="m is a chat model and makes no embeddings"):
+            await pool.require_mode("m", "embeddings")
+        with pytest.raises(ModelNotFound):
+            await pool.require_mode("nobody", "chat")
+        assert pool.loading() == []
+
+
+async def test_of_a_model_that_runs_it_is_known_what_its_engine_was_started_for(loader: RecordingLoader) -> None:
+    loader.go.set()
+    async with recorded_pool(loader) as pool:
+        engine = await borrow(pool)
+        engine.spec = replace(engine.spec, mode="reranking")
+        await pool.require_mode("m", "reranking")
+        with pytest.raises(WrongMode, match="m is a reranking model and does not chat"):
+            await pool.require_mode("m", "chat")

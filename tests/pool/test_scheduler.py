@@ -45,6 +45,20 @@ def test_turns_beyond_the_slots_wait_and_those_beyond_the_queue_are_sent_away(wo
     world.arrive("a")
 
 
+def test_a_slot_is_spare_if_whoever_comes_now_gets_it(world: World) -> None:
+    assert world.scheduler.spare_slots("a") == 0
+    places = [world.arrive("a")]
+    world.settle()
+    assert world.scheduler.spare_slots("a") == 1
+    places.append(world.arrive("a"))
+    assert world.scheduler.spare_slots("a") == 0
+    world.leave(places[1])
+    # Another model waits for this one to go.
+    world.arrive("b")
+    world.settle()
+    assert world.scheduler.spare_slots("a") == 0
+
+
 def test_who_is_sent_away_is_told_when_a_turn_is_likely_to_end(world: World) -> None:
     places = [world.arrive("a") for _ in range(5)]
     world.settle()

@@ -127,8 +127,15 @@ def test_two_servers_with_one_place_write_to_files_of_their_own(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     one, other = Recordings(tmp_path), Recordings(tmp_path)
+    writing = threading.Barrier(3)
+
+    def both_write(number: int) -> bytes:
+        writing.wait(20)
+        return _line(number)
+
     for number, recordings in enumerate([one, other, one, other]):
-        recordings.put(lambda number=number: _line(number))
+        recordings.put(lambda number=number: both_write(number) if number < 2 else _line(number))
+    writing.wait(20)
     one.close()
     other.close()
     assert sorted(file.name for file in recordings_in(tmp_path)) == ["turns.2.jsonl", "turns.jsonl"]
@@ -247,15 +254,20 @@ def test_a_process_that_is_killed_leaves_whole_lines(tmp_path: Path) -> None:
         "from lemonade_like.store.recordings import Recordings, RecordingLimits\n"
         "recordings = Recordings(Path(sys.argv[1]), RecordingLimits(max_bytes=1_000_000, max_files=3))\n"
         "line = b'{\"number\": 1, \"text\": \"' + b'x' * 50_000 + b'\"}\\n'\n"
+        "counter = itertools.count(1)\n"
         "def made():\n"
-        "    return line\n"
-        "for count in itertools.count():\n"
-        "    recordings.put(made)\n"
-        "    if count == 500:\n"
+        "    if next(counter) == 50:\n"
         "        print('under way', flush=True)\n"
+        "    recordings.put(made)\n"
+        "    return line\n"
+        "recordings.put(made)\n"
+        "sys.stdin.read()\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", code, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     assert process.stdout is not None
     process.stdout.readline()

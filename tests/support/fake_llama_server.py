@@ -20,7 +20,7 @@ next list of ``replies``, an engine that was started again too; the last one is 
 
 An engine that ``advances`` says in /slots that it has generated a token more each time it is asked.
 
-GET /__requests__ returns the requests so far as ``[{"path", "body"}]``; they are also appended to
+GET /__requests__ returns the requests so far as ``[{"path", "body", "headers"}]``; they are also appended to
 ``SCENARIO.requests.jsonl``, which outlives the process.
 """
 
@@ -172,9 +172,9 @@ class _Server(ThreadingHTTPServer):
         self.looks = 0
         super().__init__((arguments.host, arguments.port), _Handler)
 
-    def next_reply(self, path: str, body: Any) -> list[Step]:
+    def next_reply(self, path: str, body: Any, headers: dict[str, str]) -> list[Step]:
         with self.lock:
-            self.requests.append({"path": path, "body": body})
+            self.requests.append({"path": path, "body": body, "headers": headers})
             with self.record.open("a") as file:
                 file.write(json.dumps(self.requests[-1]) + "\n")
             replies = self.scenario.get("replies") or [one_by_one(frames_for([(1, b"Hello"), (2, b"")]))]
@@ -241,7 +241,7 @@ class _Handler(BaseHTTPRequestHandler):
             with self.server.lock:
                 self.server.busy += 1
             try:
-                self.reply(self.server.next_reply(self.path, json.loads(body)))
+                self.reply(self.server.next_reply(self.path, json.loads(body), dict(self.headers)))
             except (BrokenPipeError, ConnectionResetError):
                 self.close_connection = True
             finally:

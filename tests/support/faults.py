@@ -14,6 +14,7 @@ import pytest
 
 from lemonade_like.app import create_app, open_services
 from lemonade_like.engine.client import EngineClient, EngineConnectionLost
+from lemonade_like.observe.observation import Observation
 from lemonade_like.settings import Settings
 from tests.support.answers import Answer, Collector, whole
 from tests.support.processes import wait_until_gone
@@ -134,8 +135,8 @@ async def faulty_server(cache_dir: Path, **settings: Any) -> AsyncIterator[Fault
     opened: list[Services] = []
 
     @asynccontextmanager
-    async def open_and_keep(settings: Settings) -> AsyncIterator[Services]:
-        async with open_services(settings) as services:
+    async def open_and_keep(settings: Settings, observation: Observation) -> AsyncIterator[Services]:
+        async with open_services(settings, observation) as services:
             opened.append(services)
             yield services
 

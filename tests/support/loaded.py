@@ -7,6 +7,7 @@ from lemonade_like.pool.status import ModelStatus
 
 LOADED = LoadedModel(
     name="tiny",
+    mode="chat",
     path="/models/tiny.gguf",
     backend="bundled",
     harmony=True,

@@ -26,10 +26,15 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
-    """Serve an ASGI app on a free port, and yield the base URL. Requests that still run at the end are cancelled."""
+async def serving(app: Any, http: Any = "auto") -> AsyncIterator[str]:
+    """Serve an ASGI app on a free port, and yield the base URL. Requests that still run at the end are cancelled.
+
+    ``http`` is the protocol that connections speak.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, lifespan="on", log_config=None, access_log=False, timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            app, lifespan="on", log_config=None, access_log=False, timeout_graceful_shutdown=1, http=http
+        )
         server = _Server(config)
         running = asyncio.create_task(server.serve(sockets=[listener]))
         listening = asyncio.create_task(server.listening.wait())

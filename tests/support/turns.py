@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from lemonade_like.models.hub import HubPlace
 from lemonade_like.models.management import ModelManager
 from lemonade_like.models.model import Model, ModelEntry, ModelOptions
 from lemonade_like.models.pulling import Pulls
+from lemonade_like.observe.observation import Observation
 from lemonade_like.observe.stats import Statistics
 from lemonade_like.pool.inspection import Inspected
 from lemonade_like.pool.loader import LoadOptions
@@ -33,6 +34,7 @@ from lemonade_like.turns.completion import CompletionRequest
 from lemonade_like.turns.events import ContentDelta, Event, Finish, Usage
 from lemonade_like.turns.request import TurnRequest
 from lemonade_like.turns.tokens import TokenizeRequest
+from lemonade_like.vectors.request import Embeddings, EmbeddingsRequest, Ranking, RerankRequest
 
 #: One step of a turn: a batch to yield, an error to raise, or something to wait for.
 Step = list[Event] | BaseException | asyncio.Event
@@ -113,6 +115,9 @@ class FakePool:
     async def inspect(self, what: Inspected, name: str | None = None) -> bytes:
         return orjson.dumps({what: name})
 
+    async def engine_log(self, name: str, tail: int) -> AsyncGenerator[list[str], None]:
+        yield [f"{name} says this"][:tail]
+
     async def unload(self, name: str | None = None) -> list[str]:
         self.unloads.append(name)
         return [model.name for model in self.models if name in (None, model.name)]
@@ -168,6 +173,14 @@ class NoEngines:
         raise AssertionError("nobody removes an engine")
 
 
+class NoVectors:
+    async def embed(self, request: EmbeddingsRequest) -> Embeddings:
+        raise AssertionError("nobody embeds")
+
+    async def rerank(self, request: RerankRequest) -> Ranking:
+        raise AssertionError("nobody reranks")
+
+
 class NoSystem:
     async def report(self) -> SystemReport:
         raise AssertionError("nobody asks for the machine")
@@ -179,12 +192,14 @@ def scripted_services(
     system: SystemReporter | None = None,
     engines: EngineInstaller | None = None,
     responses: ResponseStore | None = None,
+    stop: Callable[[], None] = lambda: None,
 ) -> Services:
     catalogue = FakeCatalogue(*MODELS)
     # No hub is there.
     place = HubPlace("http://127.0.0.1:9", Path("/nowhere"))
     return Services(
         turns=turns or ScriptedTurns(),
+        vectors=NoVectors(),
         pool=pool or FakePool(),
         catalogue=catalogue,
         system=system or NoSystem(),
@@ -192,6 +207,7 @@ def scripted_services(
         manager=ModelManager(catalogue, Pulls(place), place, in_use=lambda _: False),
         statistics=Statistics(),
         responses=responses or ResponseStore(None),
+        stop=stop,
         version="1.2.3",
         started_at=1_700_000_000.5,
     )
@@ -199,17 +215,19 @@ def scripted_services(
 
 def scripted_app(services: Services | None = None, **settings: object) -> FastAPI:
     @asynccontextmanager
-    async def open_services(_: Settings) -> AsyncIterator[Services]:
+    async def open_services(_: Settings, __: Observation) -> AsyncIterator[Services]:
         yield services or scripted_services()
 
     return create_app(Settings(**settings), open_services)
 
 
 @asynccontextmanager
-async def client_of(app: FastAPI, base_url: str = "http://server") -> AsyncIterator[httpx.AsyncClient]:
+async def client_of(
+    app: FastAPI, base_url: str = "http://server", headers: Mapping[str, bytes] | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client that calls the app without a network. It gets an answer only when it is whole."""
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base_url) as client,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base_url, headers=headers) as client,
     ):
         yield client

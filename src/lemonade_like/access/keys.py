@@ -1,84 +1,107 @@
-"""Who gets in: the API key."""
+"""The keys that open the server, and what each of them opens."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from lemonade_like.errors import ServerError, Unauthorized
+from lemonade_like.access.key_files import NamedKey, read_keys
+from lemonade_like.access.levels import Level, level_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable
+    from pathlib import Path
 
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from pydantic import SecretStr
 
-#: Anybody may ask these. They tell nothing that needs protection: ``/health`` says only whether the server is well
-#: to somebody without a key (see ``is_trusted``).
-_OPEN_PATHS: Final = frozenset(
-    {"/"} | {f"{prefix}/{probe}" for prefix in ("", "/v1", "/api/v1") for probe in ("live", "health")}
-)
+    from lemonade_like.settings import Settings
 
 
-class ApiKeys:
-    """The keys that open the server; none at all means that it is open to everybody."""
+@dataclass(frozen=True)
+class Caller:
+    """Who calls.
 
-    def __init__(self, keys: Iterable[str]) -> None:
-        self._keys = tuple(key.encode() for key in keys if key)
-
-    def __bool__(self) -> bool:
-        return bool(self._keys)
-
-    def match(self, offered: Iterable[bytes]) -> bytes | None:
-        """Return the right one of the keys offered, in a time that does not depend on how nearly the others are."""
-        right = None
-        for candidate in offered:
-            for key in self._keys:
-                if hmac.compare_digest(candidate, key):
-                    right = key
-        return right
-
-
-class KeyGate:
-    """ASGI middleware that lets a request through if it carries a key, as ``Authorization: Bearer`` or ``x-api-key``.
-
-    Everything is closed except a few paths that are named here, so that a new endpoint is closed unless somebody
-    decides otherwise. ``refuse`` answers with the error in the wire format of the server.
+    ``owner`` tells the owners of keys apart, for ever, without telling a key; it is empty for whoever has none.
+    ``label`` is what the log calls them: the owner's name, or else the beginning of ``owner``.
     """
 
-    def __init__(self, app: ASGIApp, *, keys: ApiKeys, refuse: Callable[[ServerError], ASGIApp]) -> None:
-        self._app = app
-        self._keys = keys
-        self._refuse = refuse
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let one request through, or refuse it."""
-        if scope["type"] not in ("http", "websocket") or not self._keys:
-            await self._app(scope, receive, send)
-            return
-        offered = list(_offered_keys(scope))
-        key = self._keys.match(offered)
-        # Tells clients apart without telling their keys.
-        owner = hashlib.sha256(key).hexdigest()[:16] if key is not None else ""
-        scope.setdefault("state", {}).update(trusted=key is not None, owner=owner)
-        if key is not None or scope["path"] in _OPEN_PATHS:
-            await self._app(scope, receive, send)
-            return
-        await self._refuse(_refusal(bool(offered)))(scope, receive, send)
+    level: Level
+    owner: str = ""
+    label: str = ""
 
 
-def _refusal(key_given: bool) -> Unauthorized:
-    how = "Send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'."
-    if key_given:
-        return Unauthorized(f"The API key is not one of this server's. {how}")
-    return Unauthorized(f"This server wants an API key, and the request carries none. {how}")
+class Keyring:
+    """All keys. Without API keys everybody is a user, and without any key an admin."""
+
+    def __init__(self, users: Iterable[NamedKey] = (), admins: Iterable[NamedKey] = ()) -> None:
+        of_users = {key.key: (key, Level.USER) for key in users}
+        of_admins = {key.key: (key, Level.ADMIN) for key in admins}
+        self.has_users, self.has_admins = bool(of_users), bool(of_admins)
+        # A key that is both is an admin's.
+        named = {**of_users, **of_admins}.values()
+        self._known = tuple((_digest(key.key.encode()), _caller(key, level)) for key, level in named)
+        self._stranger = Caller(Level.OPEN if self.has_users else Level.USER if self.has_admins else Level.ADMIN)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Keyring:
+        """Return the keys of the settings and of the files that they name.
+
+        Raises:
+            SettingsError: a file cannot be read, or has no key in it.
+        """
+        return cls(
+            _gathered(settings.api_key, settings.api_key_file, "api_key_file"),
+            _gathered(settings.admin_key, settings.admin_key_file, "admin_key_file"),
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self._known)
+
+    def refusals(self, method: str, path: str) -> frozenset[int]:
+        """Return the statuses with which a request for that endpoint may be refused for want of a key."""
+        needed = level_of(method, path)
+        if needed <= self._stranger.level:
+            return frozenset()
+        return frozenset({401, 403}) if needed is Level.ADMIN and self.has_users else frozenset({401})
+
+    def caller(self, offered: Iterable[bytes]) -> Caller:
+        """Return who offers these keys, in a time that tells nothing of the right ones.
+
+        Hashes are compared, so that neither a common beginning nor the length shows; and all of them, whichever fits.
+        """
+        found = self._stranger
+        for candidate in offered:
+            digest = _digest(candidate)
+            for known, caller in self._known:
+                if hmac.compare_digest(digest, known) and (not found.owner or caller.level > found.level):
+                    found = caller
+        return found
 
 
-def _offered_keys(scope: Scope) -> Iterator[bytes]:
-    for name, value in scope["headers"]:
-        if name == b"x-api-key":
-            yield value.strip()
-        elif name == b"authorization":
-            scheme, _, key = value.strip().partition(b" ")
-            if scheme.lower() == b"bearer":
-                yield key.strip()
+def best_key(settings: Settings) -> str | None:
+    """Return the key with which a command asks a running server: the admin's, or else that of a user.
+
+    Raises:
+        SettingsError: a file of keys cannot be read, or has no key in it.
+    """
+    keys = [
+        *_gathered(settings.admin_key, settings.admin_key_file, "admin_key_file"),
+        *_gathered(settings.api_key, settings.api_key_file, "api_key_file"),
+    ]
+    return keys[0].key if keys else None
+
+
+def _gathered(keys: Iterable[SecretStr], file: Path | None, option: str) -> list[NamedKey]:
+    return [*(NamedKey(key.get_secret_value()) for key in keys), *(read_keys(file, option) if file else ())]
+
+
+def _caller(key: NamedKey, level: Level) -> Caller:
+    owner = hashlib.sha256(key.key.encode()).hexdigest()[:16]
+    # So few digits fit too many texts for anybody to guess the key from them.
+    return Caller(level, owner, key.name or owner[:6])
+
+
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()

@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from lemonade_like.api.services import services
 from lemonade_like.errors import BadRequest, ServerError
 
 if TYPE_CHECKING:
     from fastapi import Request
 
-#: Enough for a context of a million tokens with room to spare, and for some images.
-MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+    from lemonade_like.api.limits import BodyLimits
 
 #: Far more than any schema needs, and few enough for whatever walks through it; orjson itself writes 254.
 MAX_DEPTH: Final = 100
 
 #: Far more than any chat has. To check so many takes a tenth of a second, in which nobody else is served.
 MAX_OBJECTS: Final = 20_000
+
+#: Where the APIs have their messages.
+_MESSAGES: Final = ("messages", "input")
 
 
 class BodyTooLarge(ServerError):
@@ -32,15 +35,17 @@ class BodyTooLarge(ServerError):
     default_code = "request_too_large"
 
 
-async def read_json_object(request: Request, *, limit: int = MAX_BODY_BYTES) -> dict[str, Any]:
-    """Return the JSON object in the body.
+async def read_json_object(request: Request, limits: BodyLimits | None = None) -> dict[str, Any]:
+    """Return the JSON object in the body, which keeps to the ``limits``: by default, those that the server is set to.
 
     Raises:
         BadRequest: the body is empty, is no JSON (the message says where it goes wrong), is JSON but no object, is
-            nested more than ``MAX_DEPTH`` levels deep, or has more than ``MAX_OBJECTS`` objects and lists.
-        BodyTooLarge: the body has more than ``limit`` bytes.
+            nested more than ``MAX_DEPTH`` levels deep, or has more than ``MAX_OBJECTS`` objects and lists, or too many
+            messages.
+        BodyTooLarge: the body has too many bytes.
     """
-    body = await _read(request, limit)
+    limits = limits or services(request).limits
+    body = await _read(request, limits.max_bytes)
     if not body.strip():
         raise BadRequest("The body is empty: send a JSON object.", code="invalid_json")
     try:
@@ -49,6 +54,7 @@ async def read_json_object(request: Request, *, limit: int = MAX_BODY_BYTES) -> 
         raise BadRequest(f"The body is not valid JSON: {error}.", code="invalid_json") from None
     if not isinstance(value, dict):
         raise BadRequest(f"The body must be a JSON object, not {_kind(value)}.", code="invalid_json")
+    _check_messages(value, limits.max_messages)
     _check_shape(value)
     return value
 
@@ -69,6 +75,19 @@ async def _read(request: Request, limit: int) -> bytes:
 
 def _too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"The body has more than {limit:,} bytes, which is as much as this server takes.")
+
+
+def _check_messages(body: dict[str, Any], limit: int) -> None:
+    for field in _MESSAGES:
+        items = body.get(field)
+        # What is no object is a text or a token to be embedded.
+        if type(items) is list and len(items) > limit and sum(type(item) is dict for item in items) > limit:
+            raise BadRequest(
+                f"{field!r} has more than {limit:,} messages, which is as much as this server takes. "
+                "Leave the oldest out, or sum them up.",
+                param=field,
+                code="request_too_large",
+            )
 
 
 def _check_shape(value: Any) -> None:

@@ -51,7 +51,8 @@ def for_client(request: Request, turn: RequestT) -> RequestT:
 
 
 def client_of(request: Request) -> str:
-    """Return who sent the request, for those who wait in line to be told apart."""
+    """Return whose request it is, to be fair between clients."""
+    owner = getattr(request.state, "owner", "")
     # One key may be shared by many, and one address: both together tell clients apart best.
     address = request.client.host if request.client is not None else ""
-    return f"{getattr(request.state, 'owner', '')} {address}".strip()
+    return f"{owner} {address}".strip()

@@ -8,9 +8,23 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import APIRoute
 
 from lemonade_like.api.anthropic import messages
-from lemonade_like.api.lemonade import backends, delete, health, load, pull, register, stats, system_info, variants
+from lemonade_like.api.jina import rerank
+from lemonade_like.api.lemonade import (
+    backends,
+    delete,
+    health,
+    load,
+    logs,
+    metrics,
+    pull,
+    register,
+    shutdown,
+    stats,
+    system_info,
+    variants,
+)
 from lemonade_like.api.llamacpp import engine, tokens
-from lemonade_like.api.openai import chat, models, render
+from lemonade_like.api.openai import chat, embeddings, models, render
 from lemonade_like.api.openai.completions import endpoints as completions
 from lemonade_like.api.openai.responses import endpoints as responses
 from lemonade_like.api.services import services
@@ -28,6 +42,8 @@ _FAMILIES: Final = (
     engine.router,
     messages.router,
     responses.router,
+    embeddings.router,
+    rerank.router,
     models.router,
     pull.router,
     variants.router,
@@ -38,7 +54,12 @@ _FAMILIES: Final = (
     load.router,
     register.router,
     stats.router,
+    shutdown.router,
+    metrics.router,
+    logs.router,
 )
+#: Of these there is one at the root, too, where whoever watches servers looks for it.
+_AT_THE_ROOT: Final = (health.router, metrics.router)
 
 
 def endpoint_paths() -> list[str]:
@@ -46,7 +67,7 @@ def endpoint_paths() -> list[str]:
     families = [(prefix, family) for prefix in API_PREFIXES for family in _FAMILIES]
     return [
         f"{prefix}{route.path}"
-        for prefix, family in [*families, ("", health.router)]
+        for prefix, family in [*families, *(("", family) for family in _AT_THE_ROOT)]
         for route in family.routes
         if isinstance(route, APIRoute)
     ]
@@ -59,7 +80,8 @@ def install_routes(app: FastAPI) -> None:
         for family in _FAMILIES:
             # One copy is enough in the description.
             app.include_router(family, prefix=prefix, include_in_schema=prefix == API_PREFIXES[0])
-    app.include_router(health.router, include_in_schema=False)
+    for family in _AT_THE_ROOT:
+        app.include_router(family, include_in_schema=False)
     app.include_router(_root, include_in_schema=False)
 
 

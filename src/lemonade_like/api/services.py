@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lemonade_like.api.limits import BodyLimits
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from fastapi import Request
     from starlette.types import Scope
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from lemonade_like.turns.preview import RenderedPrompt
     from lemonade_like.turns.request import TurnRequest
     from lemonade_like.turns.tokens import TokenizeRequest
+    from lemonade_like.vectors.request import Embeddings, EmbeddingsRequest, Ranking, RerankRequest
 
 
 class TurnRunner(Protocol):
@@ -47,6 +50,16 @@ class TurnRunner(Protocol):
         """Return the text of ids. Raises ``ServerError``."""
 
 
+class VectorMaker(Protocol):
+    """Embeds and reranks."""
+
+    async def embed(self, request: EmbeddingsRequest) -> Embeddings:
+        """Return a vector for each input. Raises ``ServerError``; cancelling it frees the engine."""
+
+    async def rerank(self, request: RerankRequest) -> Ranking:
+        """Return the documents' places and scores, the best first. Raises as ``embed``."""
+
+
 class ModelPool(Protocol):
     """Knows which engines run, and starts and stops them."""
 
@@ -62,6 +75,12 @@ class ModelPool(Protocol):
 
     async def inspect(self, what: Inspected, name: str | None = None) -> bytes:
         """Return what the engine of a loaded model says of itself, as JSON. Raises ``ServerError``."""
+
+    def engine_log(self, name: str, tail: int) -> AsyncGenerator[list[str], None]:
+        """Yield the last lines of the log of a model's engine, be there none, and then those that follow.
+
+        Raises ``ModelNotFound``, ``ModelNotLoaded``.
+        """
 
     async def load(self, name: str, options: LoadOptions | None = None, *, pinned: bool | None = None) -> LoadReport:
         """Load a model, with other options if need be, and return when it is ready. Raises ``ServerError``."""
@@ -131,11 +150,50 @@ class TurnStatistics(Protocol):
         """Return the last turn and the totals, as JSON values."""
 
 
+class LogBatch(Protocol):
+    """Lines of the log, oldest first; ``dropped`` came before them, but not to this reader."""
+
+    @property
+    def entries(self) -> Sequence[dict[str, Any]]:
+        """Each line as an object."""
+
+    @property
+    def dropped(self) -> int:
+        """How many are missing."""
+
+
+class LogReader(Protocol):
+    """Knows what is logged."""
+
+    def read(self, tail: int, level: int) -> AsyncGenerator[LogBatch, None]:
+        """Yield the last lines, be there none, and then those that follow."""
+
+
+class MetricsPage(Protocol):
+    """Knows what has been counted."""
+
+    def page(self, models: Sequence[ModelStatus], *, draining: bool, accept: str) -> tuple[bytes, str]:
+        """Return all metrics, and their content type."""
+
+
+class Observed(Protocol):
+    """What watches the app."""
+
+    @property
+    def metrics(self) -> MetricsPage:
+        """What has been counted."""
+
+    @property
+    def logs(self) -> LogReader:
+        """What is logged."""
+
+
 @dataclass
 class Services:
-    """The rooms that the endpoints reach."""
+    """The rooms that the endpoints reach. ``stop`` has the server end in order; it may be called more than once."""
 
     turns: TurnRunner
+    vectors: VectorMaker
     pool: ModelPool
     catalogue: ModelCatalogue
     system: SystemReporter
@@ -143,13 +201,21 @@ class Services:
     manager: ModelManager
     statistics: TurnStatistics
     responses: ResponseStore
+    stop: Callable[[], None]
     version: str
     started_at: float
+    limits: BodyLimits = field(default_factory=BodyLimits)
 
 
 def services(request: Request) -> Services:
     """Return the services of the app that got this request."""
     found: Services = request.app.state.services
+    return found
+
+
+def observed(request: Request) -> Observed:
+    """Return what watches the app that got this request."""
+    found: Observed = request.app.state.observation
     return found
 
 

@@ -17,7 +17,7 @@ from lemonade_like.cli.harmony_commands import parse, render, replay
 from lemonade_like.cli.model_commands import delete, forget, models, pull, register, variants
 from lemonade_like.cli.options import ConfigFile
 from lemonade_like.cli.reading import Trouble
-from lemonade_like.cli.running_commands import load, ps, unload
+from lemonade_like.cli.running_commands import load, ps, stop, unload
 from lemonade_like.configuration import load_settings, sample_config
 from lemonade_like.errors import ServerError
 from lemonade_like.settings import Settings, SettingsError, allowed_values, flag
@@ -48,6 +48,12 @@ def _option(name: str, metavar: str) -> typer.models.OptionInfo:
     return option
 
 
+def _switch(name: str) -> typer.models.OptionInfo:
+    """A setting that is on or off."""
+    option: typer.models.OptionInfo = typer.Option(flag(name), help=Settings.model_fields[name].description)
+    return option
+
+
 @app.command()
 def serve(
     host: Annotated[str | None, _option("host", "ADDRESS")] = None,
@@ -66,9 +72,17 @@ def serve(
     reasoning_format: Annotated[str | None, _option("reasoning_format", "FORMAT")] = None,
     harmony: Annotated[str | None, _option("harmony", "MODE")] = None,
     no_harmony: Annotated[bool, typer.Option("--no-harmony", help="The same as --harmony never.")] = False,
-    api_key: Annotated[str | None, _option("api_key", "KEY")] = None,
+    api_key: Annotated[list[str] | None, _option("api_key", "KEY")] = None,
+    api_key_file: Annotated[str | None, _option("api_key_file", "FILE")] = None,
+    admin_key: Annotated[list[str] | None, _option("admin_key", "KEY")] = None,
+    admin_key_file: Annotated[str | None, _option("admin_key_file", "FILE")] = None,
+    insecure: Annotated[bool, _option("insecure", "")] = False,
+    allowed_host: Annotated[list[str] | None, _option("allowed_hosts", "NAME")] = None,
+    cors_origin: Annotated[list[str] | None, _option("cors_origins", "ORIGIN")] = None,
     config: ConfigFile = None,
     log_level: Annotated[str | None, _option("log_level", "LEVEL")] = None,
+    log_format: Annotated[str | None, _option("log_format", "FORMAT")] = None,
+    log_prompts: Annotated[bool, _switch("log_prompts")] = False,
     record_turns: Annotated[str | None, _option("record_turns", "FOLDER|FILE")] = None,
 ) -> None:
     """Start the server. Every option can also be set in the environment (LEMONADE_LIKE_PORT=8000) or in a file."""
@@ -89,9 +103,17 @@ def serve(
         "reasoning_format": reasoning_format,
         "harmony": harmony,
         "no_harmony": no_harmony or None,
-        "api_key": api_key,
+        "api_key": api_key or None,
+        "api_key_file": api_key_file,
+        "admin_key": admin_key or None,
+        "admin_key_file": admin_key_file,
+        "insecure": insecure or None,
+        "allowed_hosts": allowed_host or None,
+        "cors_origins": cors_origin or None,
         "config": config,
         "log_level": log_level,
+        "log_format": log_format,
+        "log_prompts": log_prompts or None,
         "record_turns": record_turns,
     }
     settings = load_settings(given)
@@ -102,7 +124,7 @@ def serve(
 
 
 # In the order of the help.
-for _command in (models, register, forget, pull, delete, variants, ps, load, unload, render, parse, replay):
+for _command in (models, register, forget, pull, delete, variants, ps, load, unload, stop, render, parse, replay):
     app.command()(_command)
 app.add_typer(backends_app, name="backends")
 

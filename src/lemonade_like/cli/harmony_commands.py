@@ -118,7 +118,7 @@ def replay(
 
     if parse_only and (server or render):
         raise typer.BadParameter("--parse-only needs neither --server nor --render: nothing is generated.")
-    settings = load_settings({"config": config, "api_key": api_key})
+    settings = load_settings({"config": config, "api_key": [api_key] if api_key else None})
     choice = Choice(id=id, model=model, last=last, everything=everything or (as_list and last is None))
     code = replay_turns(
         place,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from lemonade_like.access.keys import best_key
 from lemonade_like.errors import ServerError
 from lemonade_like.harmony.messages import ChatMessage, TextPart
 from lemonade_like.turns.recorded.difference import first_difference, text_difference
@@ -98,10 +99,11 @@ def chat_body(record: Record, request: TurnRequest) -> dict[str, Any]:
 
 
 def _post(url: str, path: str, body: dict[str, Any], settings: Settings) -> dict[str, Any]:
-    key = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}"} if settings.api_key else {}
+    key = best_key(settings)
+    headers = {b"Authorization": f"Bearer {key}".encode()} if key else {}
     base = url.rstrip("/").removesuffix("/v1")
     try:
-        answer = httpx.post(f"{base}/v1{path}", json=body, headers=key, timeout=_TIMEOUT)
+        answer = httpx.post(f"{base}/v1{path}", json=body, headers=headers, timeout=_TIMEOUT)
         told = answer.json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise ServerRefused(f"No server answers at {url} ({str(error) or type(error).__name__}).") from None

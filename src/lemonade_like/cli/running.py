@@ -1,4 +1,4 @@
-"""``lemonade-like ps``, ``load`` and ``unload``: what a running server has in memory."""
+"""``lemonade-like ps``, ``load``, ``unload`` and ``stop``: what a running server has in memory, and its end."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from lemonade_like.access.keys import best_key
 from lemonade_like.cli.listening import url_of
 from lemonade_like.errors import ServerError
 from lemonade_like.pool.eviction import size_of
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 #: A load may take minutes, and the server bounds it.
 _TIMEOUT: Final = httpx.Timeout(10.0, read=None)
 _WIDTH_IN_A_PIPE: Final = 160
+_WHICH_KEY: Final = (
+    "This command sends the admin key (LEMONADE_LIKE_ADMIN_KEY, admin_key, admin_key_file), or else the API key "
+    "(LEMONADE_LIKE_API_KEY, api_key, api_key_file)."
+)
 
 
 class ServerRefused(ServerError):
@@ -59,6 +64,11 @@ def unload_model(settings: Settings, name: str | None) -> None:
     typer.echo(_ask(settings, "POST", "/unload", {"model_name": name})["message"])
 
 
+def stop_server(settings: Settings) -> None:
+    """Has the server finish what runs, and stop."""
+    typer.echo(_ask(settings, "POST", "/shutdown")["message"])
+
+
 def _row(model: dict[str, Any]) -> tuple[str, ...]:
     idle = model["idle_seconds"]
     return (
@@ -75,9 +85,10 @@ def _row(model: dict[str, Any]) -> tuple[str, ...]:
 
 def _ask(settings: Settings, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     url = url_of(settings.host, settings.port)
-    key = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}"} if settings.api_key else {}
+    key = best_key(settings)
+    headers = {b"Authorization": f"Bearer {key}".encode()} if key else {}
     try:
-        answer = httpx.request(method, f"{url}/v1{path}", json=body, headers=key, timeout=_TIMEOUT)
+        answer = httpx.request(method, f"{url}/v1{path}", json=body, headers=headers, timeout=_TIMEOUT)
         told = answer.json()
     except (httpx.HTTPError, ValueError) as error:
         raise ServerRefused(
@@ -87,5 +98,6 @@ def _ask(settings: Settings, method: str, path: str, body: dict[str, Any] | None
     if not isinstance(told, dict) or not answer.is_success:
         wrong = told.get("error") if isinstance(told, dict) else None
         message = wrong.get("message") if isinstance(wrong, dict) else None
-        raise ServerRefused(str(message or f"The server at {url} answered with HTTP {answer.status_code}."))
+        message = str(message or f"The server at {url} answered with HTTP {answer.status_code}.")
+        raise ServerRefused(message if answer.status_code not in (401, 403) else f"{message}\n{_WHICH_KEY}")
     return told

@@ -57,3 +57,10 @@ def unload(
     from lemonade_like.cli.running import unload_model  # noqa: PLC0415 - the other commands are faster without
 
     unload_model(load_settings({"host": host, "port": port, "config": config}), name)
+
+
+def stop(host: ServerHost = None, port: ServerPort = None, config: ConfigFile = None) -> None:
+    """Have a running server finish what runs, and stop."""
+    from lemonade_like.cli.running import stop_server  # noqa: PLC0415 - the other commands are faster without
+
+    stop_server(load_settings({"host": host, "port": port, "config": config}))

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 import typer
 import uvicorn
 
+from lemonade_like.access.addresses import require_protection
+from lemonade_like.access.keys import Keyring
+from lemonade_like.access.protocol import BoundedHttpProtocol
 from lemonade_like.app import create_app, open_services
 from lemonade_like.cli.listening import listen, port_of, url_of
 from lemonade_like.engine.find import find_engine
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     from lemonade_like.api.services import Services
     from lemonade_like.engine.find import FoundEngine
+    from lemonade_like.observe.observation import Observation
     from lemonade_like.settings import Settings
 
 _logger = logging.getLogger(__name__)
@@ -37,13 +41,16 @@ _LAST_WORDS_SECONDS = 1
 
 def run_server(settings: Settings) -> None:
     """Serves until SIGTERM or Ctrl-C. Raises :class:`~lemonade_like.errors.ServerError` if it cannot start."""
-    setup_logging(settings.log_level)
+    setup_logging(settings.log_level, log_format=settings.log_format)
+    warn_of_prompts(settings)
     check_arguments(settings)
+    keys = Keyring.from_settings(settings)
+    require_protection(settings, protected=keys.has_users)
     _exit_cleanly_on_signals()
     engine = find_engine(settings.llama_server, settings.backend, installed_dir=settings.backends_dir)
     registry = Registry.from_settings(settings)
     # What the banner names is what is used.
-    app = create_app(settings, partial(open_services, registry=registry, engine=engine))
+    app = create_app(settings, partial(open_services, registry=registry, engine=engine), keys)
     with listen(settings.host, settings.port) as sockets:
         config = uvicorn.Config(
             app,
@@ -51,6 +58,9 @@ def run_server(settings: Settings) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            http=BoundedHttpProtocol,
+            # Whoever sends X-Forwarded-For is believed by nobody here.
+            proxy_headers=False,
             # No route speaks WebSocket, and its library costs memory.
             ws="none",
             timeout_graceful_shutdown=_LAST_WORDS_SECONDS,
@@ -59,16 +69,31 @@ def run_server(settings: Settings) -> None:
 
         async def drain() -> None:
             services: Services = app.state.services
+            observation: Observation = app.state.observation
             # Whoever follows a download or an install would hold up the rest for as long as that takes.
-            await asyncio.gather(services.manager.close(), services.engines.close(), services.pool.drain())
+            try:
+                await asyncio.gather(services.manager.close(), services.engines.close(), services.pool.drain())
+            finally:
+                # Whoever reads the log has now seen the answers end, and would hold up the rest, too.
+                observation.logs.end()
 
         _Server(config, ready, drain, settings.drain_timeout).run(sockets=sockets)
+
+
+def warn_of_prompts(settings: Settings) -> None:
+    """Says what comes of ``log_prompts``, where it is on."""
+    if not settings.log_prompts:
+        return
+    if settings.log_level == "debug":
+        _logger.warning("log_prompts is on: all that models are asked and answer is logged, for whoever reads the log")
+    else:
+        _logger.warning("log_prompts is on, but nothing comes of it: prompts are logged at --log-level debug only")
 
 
 def banner(settings: Settings, port: int, names: Sequence[str], engine: FoundEngine) -> str:
     """What is printed when the server is ready: where it is, what it serves and on what, and a line to try."""
     url = url_of(settings.host, port)
-    key = " -H 'Authorization: Bearer YOUR_KEY'" if settings.api_key else ""
+    key = " -H 'Authorization: Bearer YOUR_KEY'" if settings.api_key or settings.api_key_file else ""
     body = f'{{"model":"{names[0]}","messages":[{{"role":"user","content":"What is 2+2?"}}]}}'
     return "\n".join(
         [

@@ -151,6 +151,18 @@ class EngineClient:
         forced = {"stream": True, "return_progress": True, "stream_options": {"include_usage": True}}
         return self._stream("/v1/chat/completions", {**payload, **forced}, _chat_is_final)
 
+    async def embeddings(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """POST /v1/embeddings; return the answer as it is when it is there, however long that takes.
+
+        To the watchdog it is a stream that says one thing only. Cancelling closes the connection. Raises
+        ``EngineResponseError`` or ``EngineConnectionLost``.
+        """
+        return await self._whole("/v1/embeddings", payload)
+
+    async def rerank(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """POST /v1/rerank; as ``embeddings``."""
+        return await self._whole("/v1/rerank", payload)
+
     async def health(self, patience: float = PROBE_SECONDS) -> bool:
         """Return whether the engine answers within so many seconds, and is ready. One that is loading, or is not there,
         is not."""
@@ -256,6 +268,24 @@ class EngineClient:
             # A response that was read to its end has already given its connection back; any other is closed with it.
             response.close()
             self.streams -= 1
+
+    async def _whole(self, path: str, payload: dict[str, Any]) -> dict[str, Any]:
+        self.streams += 1
+        try:
+            response = await self._post(path, payload)
+            try:
+                answer = orjson.loads(await response.read())
+            finally:
+                # As for a stream.
+                response.close()
+            self.reads += 1
+        except _CONNECTION_ERRORS as error:
+            raise EngineConnectionLost(f"The answer from {self.base_url} broke off: {_say(error)}") from error
+        except orjson.JSONDecodeError as error:
+            raise EngineConnectionLost(f"The engine at {self.base_url} sent what is no JSON: {error}") from error
+        finally:
+            self.streams -= 1
+        return answer if isinstance(answer, dict) else {}
 
     async def _post(self, path: str, payload: dict[str, Any]) -> aiohttp.ClientResponse:
         body = orjson.dumps(payload)

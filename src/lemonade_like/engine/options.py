@@ -78,6 +78,14 @@ def merge_arguments(*layers: Sequence[str]) -> tuple[str, ...]:
     return tuple(argument for group in merged for argument in group)
 
 
+def pooling_in(arguments: Sequence[str]) -> str | None:
+    """Return the way of pooling that arguments for llama-server ask for, if they do."""
+    for group in _groups(arguments):
+        if _what(group[0]) == "pooling_type":
+            return " ".join(group).replace("=", " ").split()[-1]
+    return None
+
+
 def default_options(settings: Settings) -> EngineOptions:
     """Return what the settings say for every engine. Raises ``BadEngineArguments``."""
     return EngineOptions.of(

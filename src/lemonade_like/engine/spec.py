@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from lemonade_like.settings import Mode
+
 #: Flags that the server decides itself, by every spelling that llama-server knows. A second value on the command line
 #: would win over ours, and the engine could then not be found, be used by others, or have other slots than we count.
 RESERVED_FLAGS: Final = {
@@ -50,6 +52,10 @@ RESERVED_FLAGS: Final = {
     "--log-file": "--log-file",
     "--log-disable": "--log-file",
     "--path": "--path",
+    "--embedding": "--embeddings",
+    "--embeddings": "--embeddings",
+    "--rerank": "--reranking",
+    "--reranking": "--reranking",
 }
 
 _INSTEAD: Final = {
@@ -62,6 +68,8 @@ _INSTEAD: Final = {
     "--alias": "the engine is named after the model",
     "--hf-token": "every user of this machine can read a command line; HF_TOKEN in the environment is for downloads",
     "--log-file": "each engine's log is a file in log_dir of lemonade-like",
+    "--embeddings": "register the model with the label embeddings",
+    "--reranking": "register the model with the label reranking",
     "--path": "the engine would show the files to every user of this machine",
 }
 
@@ -79,7 +87,7 @@ _SET: Final = {
     "LLAMA_LOG_COLORS": "off",
     "LLAMA_ARG_ENDPOINT_SLOTS": "1",
 }
-_SCRUBBED: Final = frozenset({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH"})
+_SCRUBBED: Final = frozenset({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "GITHUB_TOKEN"})
 
 
 class BadEngineArguments(BadRequest, ValueError):
@@ -95,7 +103,9 @@ class EngineSpec:
     ``command`` is the executable and what must stand before all flags. ``backend`` is a name for people (``bundled``,
     ``system``, ``vulkan``, …). ``ctx_size`` is the context of all slots together, in tokens; 0 is the model's own.
     ``jinja`` says whether the engine applies the model's chat template: false when prompts come as token ids.
-    ``mmproj_path`` is the projector of a model that sees or hears.
+    ``mmproj_path`` is the projector of a model that sees or hears. ``mode`` is what it is started for; in another than
+    ``chat`` it writes nothing. ``pooling`` and ``batch`` (tokens that it works on at once) are the engine's own choice
+    where they are ``None``.
     """
 
     command: tuple[str, ...]
@@ -107,17 +117,21 @@ class EngineSpec:
     jinja: bool
     extra_args: tuple[str, ...] = ()
     mmproj_path: Path | None = None
+    mode: Mode = "chat"
+    pooling: str | None = None
+    batch: int | None = None
 
 
 def command_line(spec: EngineSpec, *, host: str, port: int) -> list[str]:
     """Return the command that starts ``spec``'s engine.
 
-    Six flags are always there, and no other that an engine could be without: any executable that takes them and speaks
-    like llama-server can be the engine. The port and the number of slots are explicit because llama-server's defaults
-    for both are changing, and because an automatic number of slots shares one cache between them in a way that loses
-    restored prompts. ``--jinja`` is passed only where the template is needed: newer llama-servers have it on anyway,
-    older ones off. Its opposite is never passed: it is newer than many llama-servers, and a template that nobody uses
-    does no harm. What only some engines know is said in their environment: see ``child_environment``.
+    Six flags are always there, and where a model chats no other that an engine could be without: any executable that
+    takes them and speaks like llama-server can be the engine. The port and the number of slots are explicit because
+    llama-server's defaults for both are changing, and because an automatic number of slots shares one cache between
+    them in a way that loses restored prompts. ``--jinja`` is passed only where the template is needed: newer
+    llama-servers have it on anyway, older ones off. Its opposite is never passed: it is newer than many llama-servers,
+    and a template that nobody uses does no harm. What only some engines know is said in their environment: see
+    ``child_environment``.
     """
     command = [
         *spec.command,
@@ -138,6 +152,12 @@ def command_line(spec: EngineSpec, *, host: str, port: int) -> list[str]:
         command += ["--mmproj", str(spec.mmproj_path)]
     if spec.jinja:
         command.append("--jinja")
+    if spec.mode != "chat":
+        command.append(f"--{spec.mode}")
+    if spec.pooling is not None:
+        command += ["--pooling", spec.pooling]
+    if spec.batch is not None:
+        command += ["--batch-size", str(spec.batch), "--ubatch-size", str(spec.batch)]
     return [*command, *spec.extra_args]
 
 

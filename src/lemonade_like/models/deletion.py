@@ -40,12 +40,13 @@ def delete_model(wanted: Wanted, others: Iterable[Wanted], cache: Path) -> Delet
     """Remove the model's files in every revision, and what has been begun of its repository; blocking.
 
     A file stays that one of the ``others`` is made of, and so does a projector as long as any model stands beside it. A
-    file's content stays as long as any name for it is left.
+    file's content stays as long as any name for it is left; and so it does if somebody has linked it in from elsewhere.
 
     Raises:
         OSError: a file cannot be removed.
     """
     doomed: list[CachedFileInfo] = []
+    linked: list[CachedFileInfo] = []
     kept: set[str] = set()
     others = list(others)
     try:
@@ -62,10 +63,15 @@ def delete_model(wanted: Wanted, others: Iterable[Wanted], cache: Path) -> Delet
             }
             needed |= _projectors_still_needed(mine, _names(revision))
             kept |= needed
-            doomed += [file for name, file in _names(revision).items() if name in mine - needed]
+            for name in mine - needed:
+                file = _names(revision)[name]
+                (doomed if _is_inside(file.blob_path, repo.repo_path) else linked).append(file)
     strategy = scanned.delete_files(*doomed)
     strategy.execute()
-    count, freed = len(doomed), strategy.expected_freed_size
+    for file in linked:
+        if file.file_path.is_symlink():
+            file.file_path.unlink()
+    count, freed = len(doomed) + len(linked), strategy.expected_freed_size
     for name in _repositories(wanted):
         cached = CachedRepository(cache, name)
         begun = _remove_partials(cached)
@@ -89,6 +95,11 @@ def files_in(wanted: Wanted, repo: str, names: Iterable[str]) -> set[str]:
         projector = Checkpoint.parse(wanted.mmproj)
         found.update(files_of(names, projector.quant) if projector.repo == repo else ())
     return found
+
+
+def _is_inside(blob: Path, folder: Path) -> bool:
+    # A blob may itself be a link, into a store that repositories share.
+    return blob.parent.resolve().is_relative_to(folder.resolve())
 
 
 def _repositories(wanted: Wanted) -> set[str]:

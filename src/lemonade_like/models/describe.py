@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lemonade_like.models import facts
 from lemonade_like.models.bundled import GGUF_SIZE
+from lemonade_like.models.detection import mode_of
 from lemonade_like.models.gguf import GGUFError
 from lemonade_like.models.grouping import quantisation_in
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from lemonade_like.models.facts import ModelFacts
     from lemonade_like.models.model import Model
+    from lemonade_like.settings import Mode
 
 _logger: Final = logging.getLogger("lemonade_like.models")
 
@@ -45,6 +47,11 @@ class Description:
         return sorted(labels)
 
     @property
+    def mode(self) -> Mode:
+        """What the model is for; of a model that is not here yet, as far as its entry says."""
+        return mode_of(self.model.labels, self.facts.labels if self.facts else ())
+
+    @property
     def quantisation(self) -> str | None:
         """Such as ``Q4_K_M``: as it was asked for, or as the file says."""
         asked = (self.model.checkpoint or "").partition(":")[2]
@@ -59,6 +66,7 @@ class Description:
             "checkpoint": model.checkpoint,
             "recipe": model.recipe,
             "labels": self.labels,
+            "mode": self.mode,
             "source": model.source,
             "suggested": model.suggested,
             "downloaded": self.present,

@@ -1,4 +1,4 @@
-"""Is it a GPT-OSS model, and is it spoken to in Harmony? Pure decisions."""
+"""What is a model for, is it a GPT-OSS model, and is it spoken to in Harmony? Pure decisions."""
 
 from __future__ import annotations
 
@@ -7,9 +7,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lemonade_like.settings import HarmonyMode
+    from lemonade_like.settings import HarmonyMode, Mode
 
 _SPELLINGS = ("gpt-oss", "gpt_oss")
+
+
+def mode_of(labels: Iterable[str], given_away: Iterable[str] = ()) -> Mode:
+    """What a model is for: by its ``labels``, or where these do not say, by those that its file gives away.
+
+    A cross-encoder has no vector to give, so of both labels ``reranking`` holds.
+    """
+    for said in (frozenset(labels), frozenset(given_away)):
+        if "reranking" in said:
+            return "reranking"
+        if "embeddings" in said:
+            return "embeddings"
+    return "chat"
 
 
 def is_gpt_oss(

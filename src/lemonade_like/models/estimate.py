@@ -41,26 +41,33 @@ class Memory:
         return self.weights + self.kv + self.compute
 
 
-def memory(facts: ModelFacts, ctx_total: int, parallel: int, mmproj_bytes: int = 0) -> Memory:
+def memory(facts: ModelFacts, ctx_total: int, parallel: int, mmproj_bytes: int = 0, *, at_once: bool = False) -> Memory:
     """Return what an engine takes that shares ``ctx_total`` tokens of context out to ``parallel`` slots.
 
     ``ctx_total`` 0 is, as for llama.cpp, all that the model was trained for. ``mmproj_bytes`` is the size of a vision
-    projector.
+    projector. ``at_once`` says that a slot's whole context is worked on in one batch: see :func:`batch`.
     """
     whole = ctx_total or trained_context(facts)
     cells = _padded(-(-whole // parallel))
+    worked_on = batch(cells) if at_once else _BATCH
     # Beside the window itself, a cache holds what is being worked on.
-    window_cells = min(cells, _padded(facts.sliding_window + _BATCH))
+    window_cells = min(cells, _padded(facts.sliding_window + worked_on))
     return Memory(
         weights=facts.file_bytes + mmproj_bytes,
         kv=parallel * (cells * facts.kv_bytes_per_token + window_cells * facts.window_kv_bytes_per_token),
-        compute=_PROCESS + facts.vocabulary_size * _PER_TOKEN_OF_VOCABULARY + buffers(facts, parallel),
+        compute=_PROCESS + facts.vocabulary_size * _PER_TOKEN_OF_VOCABULARY + buffers(facts, parallel, worked_on),
     )
 
 
-def buffers(facts: ModelFacts, parallel: int) -> int:
-    """Return the bytes of what llama.cpp computes in: a batch's activations, and the probabilities of each slot."""
-    activations = _BATCH * _FLOAT * (6 * facts.embedding_length + 3 * facts.feed_forward_length)
+def batch(context: int) -> int:
+    """Return the tokens that llama.cpp is to work on at once so that a text as long as the context is read whole."""
+    return max(_BATCH, _padded(context))
+
+
+def buffers(facts: ModelFacts, parallel: int, worked_on: int = _BATCH) -> int:
+    """Return the bytes of what llama.cpp computes in: the activations of the tokens that are ``worked_on`` at once, and
+    the probabilities of each slot."""
+    activations = worked_on * _FLOAT * (6 * facts.embedding_length + 3 * facts.feed_forward_length)
     probabilities = _FLOAT * facts.vocabulary_size * parallel
     return activations + 2 * probabilities
 
@@ -71,7 +78,13 @@ def trained_context(facts: ModelFacts) -> int:
 
 
 def automatic_context(
-    facts: ModelFacts, parallel: int, budget_bytes: int, *, mmproj_bytes: int = 0, limit: int = AUTOMATIC_CONTEXT
+    facts: ModelFacts,
+    parallel: int,
+    budget_bytes: int,
+    *,
+    mmproj_bytes: int = 0,
+    limit: int = AUTOMATIC_CONTEXT,
+    at_once: bool = False,
 ) -> int:
     """Return the most context for each of ``parallel`` slots that fits, with all else, into ``budget_bytes``.
 
@@ -82,7 +95,7 @@ def automatic_context(
     least = min(_LEAST_CONTEXT, most)
     contexts: list[int] = [most, *range((most - 1) // _STEP * _STEP, least, -_STEP)]
     for context in contexts:
-        if memory(facts, context * parallel, parallel, mmproj_bytes).total <= budget_bytes:
+        if memory(facts, context * parallel, parallel, mmproj_bytes, at_once=at_once).total <= budget_bytes:
             return context
     return least
 

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lemonade_like.models.download import SHARD
 from lemonade_like.models.gguf import GGUFHeader, read_header
@@ -17,6 +17,9 @@ from lemonade_like.models.grouping import quantisation_in
 
 if TYPE_CHECKING:
     from lemonade_like.models.model import Label
+
+#: How the vectors of a text's tokens become one, or (``rank``) a score.
+Pooling = Literal["none", "mean", "cls", "last", "rank"]
 
 #: ``general.file_type``, by the numbers of llama.cpp's ``llama_ftype``.
 _FILE_TYPES: Final = {
@@ -34,7 +37,8 @@ _ENCODERS: Final = frozenset({
     "bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2", "jina-bert-v3", "modern-bert", "eurobert",
     "gemma-embedding", "t5encoder",
 })  # fmt: skip
-_RANK_POOLING: Final = 4
+#: ``pooling_type``, by the numbers of llama.cpp's ``llama_pooling_type``.
+_POOLINGS: Final[dict[int, Pooling]] = {0: "none", 1: "mean", 2: "cls", 3: "last", 4: "rank"}
 _CACHE_ITEM: Final = 2  # bytes: llama.cpp keeps keys and values as F16
 _MOST_LAYERS: Final = 1024
 _REMEMBERED: Final = 512
@@ -47,7 +51,8 @@ class ModelFacts:
     ``context_length`` is in tokens, 0 where the file does not say, as is ``parameters``. ``file_bytes`` are of all
     shards together. A token in the context takes ``kv_bytes_per_token``, and of the last ``sliding_window`` tokens
     (0: there is no window) each takes ``window_kv_bytes_per_token`` more. ``labels`` are hints: what the family, the
-    pooling and the chat template give away.
+    pooling and the chat template give away. ``pooling`` is ``None`` where the file does not say; of an ``encoder`` each
+    token sees those behind it, too, and ``scores`` says whether there is a head that scores texts.
     """
 
     architecture: str
@@ -63,6 +68,9 @@ class ModelFacts:
     vocabulary_size: int
     has_chat_template: bool
     labels: frozenset[Label]
+    pooling: Pooling | None = None
+    encoder: bool = False
+    scores: bool = False
 
 
 def of(path: Path) -> ModelFacts:
@@ -78,11 +86,12 @@ def of(path: Path) -> ModelFacts:
     facts = _read(str(first), *_stamp(first))
     if not others:
         return facts
-    rest = [_read_parameters(str(shard), *_stamp(shard)) for shard in others]
+    rest = [_read_shard(str(shard), *_stamp(shard)) for shard in others]
     return replace(
         facts,
-        parameters=facts.parameters + sum(parameters for parameters, _ in rest),
+        parameters=facts.parameters + sum(header.parameters for header, _ in rest),
         file_bytes=facts.file_bytes + sum(size for _, size in rest),
+        scores=facts.scores or any(header.scores for header, _ in rest),
     )
 
 
@@ -101,8 +110,8 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _read_parameters(path: str, _changed: int, size: int) -> tuple[int, int]:
-    return read_header(Path(path)).parameters, size
+def _read_shard(path: str, _changed: int, size: int) -> tuple[GGUFHeader, int]:
+    return read_header(Path(path)), size
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -125,6 +134,9 @@ def _read(path: str, _changed: int, size: int) -> ModelFacts:
         vocabulary_size=len(tokens) if isinstance(tokens, list) else _number(tokens),
         has_chat_template=bool(_templates(header)),
         labels=_labels(header),
+        pooling=_pooling(header),
+        encoder=header.architecture in _ENCODERS,
+        scores=header.scores,
     )
 
 
@@ -191,13 +203,17 @@ def _templates(header: GGUFHeader) -> str:
     )
 
 
+def _pooling(header: GGUFHeader) -> Pooling | None:
+    return _POOLINGS.get(_number(header.own("pooling_type"), -1))
+
+
 def _labels(header: GGUFHeader) -> frozenset[Label]:
     if header.architecture in ("gpt-oss", "gpt_oss"):
         return frozenset({"gpt-oss", "reasoning", "tool-calling"})
-    pooling = _number(header.own("pooling_type"))
-    if pooling == _RANK_POOLING:
+    pooling = _pooling(header)
+    if pooling == "rank":
         return frozenset({"reranking"})
-    if pooling or header.architecture in _ENCODERS:
+    if pooling in ("mean", "cls", "last") or header.architecture in _ENCODERS:
         return frozenset({"embeddings"})
     found: set[Label] = set()
     template = _templates(header)

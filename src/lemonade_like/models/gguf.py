@@ -44,6 +44,8 @@ _ARCHITECTURE: Final = "general.architecture"
 _LONGEST: Final = 1024
 _MAX_DIMENSIONS: Final = 4
 _TOKENS: Final = "tokenizer.ggml.tokens"
+#: How llama.cpp names what is on top of a model that scores texts.
+_SCORING_HEAD: Final = b"cls."
 
 
 class GGUFError(ValueError):
@@ -59,12 +61,13 @@ class GGUFHeader:
     """All that a header says but its vocabulary.
 
     ``values`` are by key; of an array of more than ``_LONGEST`` items the value is their number. ``parameters`` is the
-    number of weights in the file's tensors.
+    number of weights in the file's tensors, and ``scores`` whether some of them are a head that scores texts.
     """
 
     architecture: str
     values: dict[str, Any]
     parameters: int
+    scores: bool = False
 
     def own(self, key: str) -> Any:
         """The value of the architecture's own key, such as ``block_count``; ``None`` if there is none."""
@@ -81,11 +84,14 @@ def read_header(path: Path) -> GGUFHeader:
     """
     with _opened(path) as reader:
         values = {key: reader.value(kind, at, longest=_LONGEST) for key, kind, at in reader.entries()}
-        parameters = reader.parameters()
+        parameters, scores = 0, False
+        for name, weights in reader.tensors():
+            parameters += weights
+            scores = scores or name.startswith(_SCORING_HEAD)
     architecture = values.get(_ARCHITECTURE)
     if not isinstance(architecture, str):
         raise GGUFError(f"{path} names no architecture ({_ARCHITECTURE}), so no engine could load it.")
-    return GGUFHeader(architecture, values, parameters)
+    return GGUFHeader(architecture, values, parameters, scores)
 
 
 def read_tokens(path: Path) -> list[str]:
@@ -159,21 +165,19 @@ class _Reader:
         value, self._end = self._value(kind, at, longest, _MAX_NESTING)
         return value
 
-    def parameters(self) -> int:
-        """Return the number of weights; to be called when all entries have been stepped through."""
+    def tensors(self) -> Iterator[tuple[bytes, int]]:
+        """Yield each tensor's name and number of weights; to be called when all entries have been stepped through."""
         at = self._end
         # The shortest description of a tensor takes 24 bytes: an empty name, no dimensions, its type and place.
         if self._tensors > self._size // 24:
             raise self._damaged(f"it claims {self._tensors:,} tensors")
-        total = 0
         for _ in range(self._tensors):
-            _, at = self._string(at)
+            name, at = self._string(at)
             dimensions = _U32.unpack_from(self._data, at)[0]
             if dimensions > _MAX_DIMENSIONS:
                 raise self._damaged(f"a tensor in it claims {dimensions:,} dimensions")
-            total += math.prod(struct.unpack_from(f"<{dimensions}Q", self._data, at + 4))
+            yield name, math.prod(struct.unpack_from(f"<{dimensions}Q", self._data, at + 4))
             at += 4 + 8 * dimensions + 4 + 8
-        return total
 
     def _value(self, kind: int, at: int, longest: int | None, nesting: int) -> tuple[Any, int]:
         if kind == _STRING:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from lemonade_like.settings import HarmonyMode
 
 #: What a model is good for. A closed set: clients choose by these words. docs/models.md says what each means.
-Label = Literal["hot", "reasoning", "tool-calling", "vision", "coding", "embeddings", "reranking", "gpt-oss"]
+Label = Literal[
+    "hot", "reasoning", "tool-calling", "vision", "coding", "embeddings", "matryoshka", "reranking", "gpt-oss"
+]
 LABELS: Final[tuple[str, ...]] = get_args(Label)
 
 Source = Literal["built-in", "user", "local", "hub", "bundled"]

@@ -22,12 +22,22 @@ _CHECKPOINT: Final = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+(?:/[\w.-]+)*))?"
 _USER_NAME: Final = re.compile(r"\w[\w.+-]{0,95}", re.ASCII)
 _DRIVE: Final = re.compile(r"[A-Za-z]:[\\/]")
 
+#: In characters. Longer than any repository's with any file in it.
+LONGEST: Final = 500
+
+
+def shortened(name: str) -> str:
+    """The name as an error shows it, or looks for one like it."""
+    return name if len(name) <= LONGEST else f"{name[:LONGEST]}…"
+
 
 def read_checkpoint(text: str) -> str | None:
     """The checkpoint that a name spells, as ``org/repo`` or ``org/repo:QUANT``; ``None`` if it spells none.
 
     A quantisation is put into capitals, as their names are, so that a model has one name however it was typed.
     """
+    if len(text) > LONGEST:
+        return None
     match = _CHECKPOINT.fullmatch(_HUB.sub("", text, count=1) if _HUB.match(text) else text)
     if match is None:
         return None
@@ -59,7 +69,8 @@ def require_user_name(text: str) -> str:
     name = user_name(text)
     if name is None:
         raise BadRequest(
-            f"{text!r} cannot be a model's name. Write user.NAME, where NAME has letters, digits and . _ + - only.",
+            f"{shortened(text)!r} cannot be a model's name. "
+            "Write user.NAME, where NAME has letters, digits and . _ + - only.",
             param="model_name",
             code="invalid_value",
         )

@@ -13,7 +13,7 @@ from lemonade_like.models.bundled import BUNDLED_MODEL, bundled_model_file, bund
 from lemonade_like.models.describe import Description, describe
 from lemonade_like.models.download import NoSuchFiles
 from lemonade_like.models.model import FileEntry, Model, ModelEntry, ModelOptions, RegistryFile, model_of
-from lemonade_like.models.names import USER_PREFIX, is_path, read_checkpoint, require_user_name
+from lemonade_like.models.names import USER_PREFIX, is_path, read_checkpoint, require_user_name, shortened
 from lemonade_like.models.places import (
     Place,
     all_in_cache,
@@ -381,6 +381,8 @@ class Registry:
 
 
 def _unknown(name: str, by_folded: Mapping[str, str]) -> str:
+    # To compare a name takes a second for each megabyte.
+    name = shortened(name)
     near = difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(by_folded[folded] for folded in near)}? " if near else ""
     return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -10,12 +11,19 @@ from urllib.parse import quote
 from lemonade_like.observe.context import endpoint_var, new_request_id, request_id_var
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    Count = Callable[[str, str | None, int, float], None]
 
 logger: Final = logging.getLogger(__name__)
 
 #: Asked every few seconds by whatever watches the server, so they are worth a line only to somebody who debugs.
-_PROBES: Final = frozenset({"health", "live"})
+_PROBES: Final = frozenset({"health", "live", "metrics"})
+
+#: Whatever else a client calls its method is not told by name.
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 #: What is logged as the status where the client went away before there was one (nginx's custom).
 CLIENT_CLOSED_REQUEST: Final = 499
@@ -26,11 +34,13 @@ class RequestLog:
 
     The id is the client's ``X-Request-ID`` if it is sane, else a new one. It is echoed in the answer's header, stands
     in the ``request_id`` context variable, and in ``scope["state"]["request_id"]``. Whatever an endpoint puts into the
-    dict ``scope["state"]["facts"]`` is added to the line.
+    dict ``scope["state"]["facts"]`` is added to the line. ``count`` is given the method, the endpoint (see
+    :func:`endpoint_of`), the status and the seconds of each request that is over.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, count: Count = lambda *_: None) -> None:
         self._app = app
+        self._count = count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -60,9 +70,21 @@ class RequestLog:
             status = 500
             raise
         finally:
-            _log(scope, status, time.perf_counter() - started, facts)
+            seconds = time.perf_counter() - started
+            self._count(scope["method"], endpoint_of(scope), status, seconds)
+            _log(scope, status, seconds, facts)
             request_id_var.reset(token)
             endpoint_var.reset(endpoint)
+
+
+def endpoint_of(scope: Scope) -> str | None:
+    """Return the path of the request's route without the API's prefix, ``None`` if it got to no route.
+
+    What a client can make up is not in it: parameters stand by their names.
+    """
+    path: str | None = getattr(scope.get("route"), "path", None)
+    # Whether a route tells the prefix that its router is under differs between versions of FastAPI.
+    return None if path is None else re.sub("^(/api)?/v1(?=/)", "", path)
 
 
 def _log(scope: Scope, status: int, seconds: float, facts: dict[str, Any]) -> None:
@@ -72,10 +94,12 @@ def _log(scope: Scope, status: int, seconds: float, facts: dict[str, Any]) -> No
     if not logger.isEnabledFor(level):
         return
     # Quoted, so that a path with line breaks in it cannot forge a line of the log.
-    line = f"{scope['method']} {quote(path, safe='/:@!$&+,;=~*()')} {status} in {seconds * 1000:.1f} ms"
+    quoted = quote(path, safe="/:@!$&+,;=~*()")
+    line = f"{scope['method']} {quoted} {status} in {seconds * 1000:.1f} ms"
     if facts:
         line += "".join(f" {name}={_plain(value)}" for name, value in facts.items())
-    logger.log(level, "%s", line)
+    fields = facts | {"method": scope["method"], "path": quoted, "status": status, "ms": round(seconds * 1000, 1)}
+    logger.log(level, "%s", line, extra={"facts": fields})
 
 
 def _plain(value: object) -> str:

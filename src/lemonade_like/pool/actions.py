@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from lemonade_like.errors import ServerError
     from lemonade_like.pool.state import Place
+
+
+#: Another model needs its memory or its place; nobody used it for long; somebody asked; it is to be loaded with other
+#: options; its name means another model by now.
+StopReason = Literal["evicted", "idle", "requested", "reloaded", "replaced"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Stop:
 
     model: str
     why: str
+    reason: StopReason
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, Generic
 
 from lemonade_like.errors import ModelNotFound, ServerError
 from lemonade_like.pool.actions import Load, Stop, Survey
-from lemonade_like.pool.eviction import Limits
+from lemonade_like.pool.eviction import Limits, size_of
 from lemonade_like.pool.loader import LoadOptions
 from lemonade_like.pool.memory import resident_bytes
+from lemonade_like.pool.news import Crashed, Loaded, LoadFailed, News, Stopped
 from lemonade_like.pool.resident import FormatT, Resident
 from lemonade_like.pool.scheduler import Scheduler
 from lemonade_like.pool.status import Crash, ModelStatus, describe
@@ -59,7 +60,7 @@ class Engine(Generic[FormatT]):
 class Engines(Generic[FormatT]):
     """Carries out what is decided about engines, in tasks of their own, which no client's leaving cancels.
 
-    ``tell`` is given those who are to be refused because a load failed.
+    ``tell`` is given those who are to be refused because a load failed, ``report`` what has happened to engines.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Engines(Generic[FormatT]):
         *,
         changed: Callable[[], None],
         tell: Callable[[Refuse], None],
+        report: Callable[[News], None],
     ) -> None:
         self.scheduler = Scheduler(limits.rules, self._limits_for)
         self.by_name: dict[str, Engine[FormatT]] = {}
@@ -80,6 +82,7 @@ class Engines(Generic[FormatT]):
         self._clock = clock
         self._changed = changed
         self._tell = tell
+        self._report = report
         #: What there is, by backend; looked up when it may have changed and somebody wants to know.
         self._memory: dict[str, MachineMemory] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -117,7 +120,7 @@ class Engines(Generic[FormatT]):
         if resident is None or self._registry.still_means(resident.model):
             return
         if self.scheduler.state(name).leaving is None:
-            self.scheduler.unload(name, f"stopping {name}, which was registered anew")
+            self.scheduler.unload(name, f"stopping {name}, which was registered anew", "replaced")
 
     def notice_deaths(self) -> None:
         """Tell the scheduler of engines that have exited, though their last output may still have to be read."""
@@ -131,6 +134,7 @@ class Engines(Generic[FormatT]):
             engine.gone.set()
             engine.crashes.append(Crash(time.time(), process.pid, process.how_it_ended()))
             self.scheduler.crashed(name, process.how_it_ended(), self._clock())
+            self._report(Crashed(name))
 
     async def load_with(self, name: str, options: LoadOptions) -> None:
         """Have the model loaded with other options than it is, or will be. Raises as ``Loader.survey``, and then
@@ -151,7 +155,7 @@ class Engines(Generic[FormatT]):
             or engine.survey.spec != found.spec
         ):
             engine.next_options = options
-            self.scheduler.unload(name, f"stopping {name}, which is loaded anew with other options")
+            self.scheduler.unload(name, f"stopping {name}, which is loaded anew with other options", "reloaded")
 
     def pin(self, name: str, pinned: bool | None) -> None:
         """Pin a model or not, whatever its own options say; ``None`` is as they say when it is loaded next."""
@@ -217,6 +221,7 @@ class Engines(Generic[FormatT]):
         assert found is not None  # noqa: S101 (it was surveyed)
         if action.warning:
             _logger.warning("%s", action.warning)
+        _logger.debug("%s is being loaded: it needs %s", name, size_of(found.bytes))
         begun = self._clock()
         try:
             # Kept at once, so that it is stopped if this is cancelled from here on.
@@ -228,6 +233,7 @@ class Engines(Generic[FormatT]):
         finally:
             engine.load = None
         engine.load_seconds = self._clock() - begun
+        self._report(Loaded(name, engine.load_seconds))
         self._background(self._watch(resident, engine), f"watch {name}")
         self.scheduler.loaded(name, self._clock())
         self._changed()
@@ -243,6 +249,8 @@ class Engines(Generic[FormatT]):
         else:
             _logger.error("%s could not be loaded", name, exc_info=error)
             error = ServerError(f"{name} could not be loaded, for a reason that nobody foresaw. The log has it.")
+        if engine.survey is not None and not isinstance(error, ModelNotFound):  # else it may be any name at all
+            self._report(LoadFailed(name, error.code or error.type))
         engine.options = LoadOptions()
         engine.gone.set()
         for action in self.scheduler.failed(name, error, self._clock()):
@@ -261,6 +269,7 @@ class Engines(Generic[FormatT]):
         # Only now: a load may have got as far as to have an engine.
         resident, engine.resident = engine.resident, None
         if resident is not None:
+            self._report(Stopped(action.model, action.reason))
             await resident.process.stop()
         await self._look_at_memory()
         engine.options = LoadOptions()

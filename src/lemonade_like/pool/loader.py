@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from lemonade_like.engine.find import find_engine
-from lemonade_like.engine.options import EngineOptions, backend_options, default_options, merge_options
+from lemonade_like.engine.options import EngineOptions, backend_options, default_options, merge_options, pooling_in
 from lemonade_like.engine.process import EngineProcess
 from lemonade_like.engine.spec import EngineSpec
 from lemonade_like.errors import EngineFailure, HarmonyUnavailable
 from lemonade_like.models import estimate, facts
-from lemonade_like.models.detection import harmony_mode, is_gpt_oss, should_use_harmony
+from lemonade_like.models.detection import harmony_mode, is_gpt_oss, mode_of, should_use_harmony
 from lemonade_like.models.gguf import GGUFError
 from lemonade_like.pool.memory import machine_memory
+from lemonade_like.pool.modes import no_scores, reading
 from lemonade_like.pool.resident import FormatT, Resident
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from lemonade_like.models.facts import ModelFacts
     from lemonade_like.models.registry import Model, Registry
     from lemonade_like.pool.memory import MachineMemory, MemoryOf
+    from lemonade_like.pool.modes import Reading
     from lemonade_like.settings import Backend, Settings
 
 _logger = logging.getLogger("lemonade_like.pool")
@@ -101,6 +104,7 @@ class Loader(Generic[FormatT]):
         Raises:
             ModelNotFound: the model's file is not on this machine.
             BadEngineArguments: the arguments for the engine cannot be passed on.
+            WrongMode: it is to rerank, and its file has nothing to do it with.
             HarmonyUnavailable: Harmony was demanded (``always``) and cannot be had.
             EngineFailure: there is no engine, or the disk fails.
         """
@@ -153,13 +157,28 @@ class Loader(Generic[FormatT]):
         path = await asyncio.to_thread(self._registry.locate, model)
         engine = await asyncio.to_thread(self._find_engine, asked.backend or own.backend or settings.backend)
         known, unreadable = await asyncio.to_thread(_try_facts, path)
-        chosen = await self._choose_format(model, path, known, engine.backend)
+        mode = mode_of(model.labels, known.labels if known else ())
+        if mode == "reranking" and known is not None and not known.scores:
+            raise no_scores(model)
+        chosen = await self._choose_format(model, path, known, engine.backend) if mode == "chat" else _Chosen(None)
         memory = await self.memory(engine.backend)
         projector = await asyncio.to_thread(_size, model.mmproj_path)
         merged = merge_options(asked, own, backend_options(settings, engine.backend), default)
         parallel = merged.parallel or settings.parallel
         budget = int(settings.memory_budget * 1e9) or memory.budget
-        context = merged.ctx_size or _automatic_context(known, parallel, budget, projector)
+        arguments = merged.llamacpp_args or ()
+        how = reading(mode, known, pooling_in(arguments))
+        context = _context(known, merged.ctx_size or 0, how, parallel, budget, projector)
+        _logger.debug("%s: engine %s (%s): %s", model.name, engine.backend, engine.source, shlex.join(engine.command))
+        _logger.debug(
+            "%s: for %s, context of %d tokens (%s) in each of %d slots, arguments: %s",
+            model.name,
+            mode,
+            context,
+            "as set" if merged.ctx_size else "automatic",
+            parallel,
+            shlex.join(arguments) or "none",
+        )
         spec = EngineSpec(
             command=engine.command,
             backend=engine.backend,
@@ -167,9 +186,12 @@ class Loader(Generic[FormatT]):
             alias=model.name,
             ctx_size=context * parallel,
             parallel=parallel,
-            jinja=chosen.prompt_format is None,
-            extra_args=merged.llamacpp_args or (),
+            jinja=chosen.prompt_format is None and mode == "chat",
+            extra_args=arguments,
             mmproj_path=model.mmproj_path,
+            mode=mode,
+            pooling=how.pooling,
+            batch=estimate.batch(context) if how.at_once else None,
         )
         return Survey(
             model,
@@ -237,17 +259,23 @@ def _try_facts(path: Path) -> tuple[ModelFacts | None, str | None]:
         return None, str(error)
 
 
-def _automatic_context(known: ModelFacts | None, parallel: int, budget: int, projector: int) -> int:
+def _context(known: ModelFacts | None, asked: int, how: Reading, parallel: int, budget: int, projector: int) -> int:
+    """Return the context of each slot; ``asked`` is 0 where nobody said."""
     if known is None:
-        return estimate.UNKNOWN_CONTEXT
-    return estimate.automatic_context(known, parallel, budget, mmproj_bytes=projector)
+        return asked or estimate.UNKNOWN_CONTEXT
+    if not asked:
+        return estimate.automatic_context(
+            known, parallel, budget, mmproj_bytes=projector, limit=how.context, at_once=how.at_once
+        )
+    # A batch for a text that is longer than any that the model can read would take memory for nothing.
+    return min(asked, estimate.trained_context(known)) if how.at_once else asked
 
 
 def _estimate(known: ModelFacts | None, spec: EngineSpec, projector: int) -> int:
     """Return the bytes of memory that an engine will take; of a file that cannot be read, no more than its size."""
     if known is None:
         return _size(spec.model_path) + projector
-    return estimate.memory(known, spec.ctx_size, spec.parallel, projector).total
+    return estimate.memory(known, spec.ctx_size, spec.parallel, projector, at_once=spec.batch is not None).total
 
 
 def _size(path: Path | None) -> int:

@@ -12,17 +12,20 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic
 
-from lemonade_like.errors import ShuttingDown
+from lemonade_like.engine.following import follow
+from lemonade_like.errors import ModelNotFound, ModelNotLoaded, ShuttingDown
 from lemonade_like.pool.actions import Admit, Refuse, Resume
 from lemonade_like.pool.engines import Engines
 from lemonade_like.pool.inspection import inspect, only_one
 from lemonade_like.pool.lease import Lease, Ticket, Waiting
 from lemonade_like.pool.limits import PoolLimits
+from lemonade_like.pool.modes import wrong_mode
+from lemonade_like.pool.news import News, Resumed
 from lemonade_like.pool.resident import FormatT
 from lemonade_like.pool.status import ModelStatus, describe_stage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
     from lemonade_like.engine.client import EngineClient, EngineConnectionLost
     from lemonade_like.models.registry import Registry
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from lemonade_like.pool.loader import Loader, LoadOptions
     from lemonade_like.pool.resident import LoadedModel
     from lemonade_like.pool.state import Place
+    from lemonade_like.settings import Mode
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Pool(Generic[FormatT]):
     """Lends resident models to turns, as many at once as the engine has slots, and loads them on first use.
 
     It does not know what a turn does with its lease, and stops no engine on which a turn runs, except when it is
-    closed.
+    closed. ``report`` is told what has happened to engines.
     """
 
     def __init__(
@@ -56,12 +60,16 @@ class Pool(Generic[FormatT]):
         loader: Loader[FormatT],
         limits: PoolLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
+        report: Callable[[News], None] = lambda _: None,
     ) -> None:
         self._registry = registry
         self._loader = loader
         self._limits = limits or PoolLimits()
         self._clock = clock
-        self._engines = Engines(registry, loader, self._limits, clock, changed=self._step, tell=self._refuse)
+        self._report = report
+        self._engines = Engines(
+            registry, loader, self._limits, clock, changed=self._step, tell=self._refuse, report=report
+        )
         self._scheduler = self._engines.scheduler
         self._tickets: dict[Place, Ticket[FormatT]] = {}
         #: Turns whose engine died, until they are told that it runs again.
@@ -103,6 +111,38 @@ class Pool(Generic[FormatT]):
                 continue
             yield ticket.lease
 
+    def spare_slots(self, name: str) -> int:
+        """Return how many slots of the model nobody uses or waits for. Raises ``ModelNotFound``."""
+        known = self._registry.resolve(name)
+        self._engines.notice_deaths()
+        return 0 if self._draining else self._scheduler.spare_slots(known)
+
+    @contextlib.asynccontextmanager
+    async def spare_lease(self, name: str, client: str = "") -> AsyncIterator[Lease[FormatT] | None]:
+        """Lend a slot that nobody uses or waits for, or ``None``: nobody waits for it, and nobody is kept waiting."""
+        if not self.spare_slots(name):
+            yield None
+            return
+        async with self.ticket(name, client) as ticket:
+            yield ticket.lease if ticket.granted else None
+
+    async def require_mode(self, name: str, wanted: Mode) -> None:
+        """Check that the model of that name is for what is asked of it; loads nothing.
+
+        Raises:
+            ModelNotFound: there is no such model.
+            WrongMode: it is for something else; the message says what, and what to do.
+        """
+        known = self._registry.resolve(name)
+        resident = self._engines.ready(known)
+        if resident is not None and self._registry.still_means(resident.model):
+            model, mode = resident.model, resident.mode
+        else:
+            described = await asyncio.to_thread(lambda: self._registry.describe(self._registry.find(known)))
+            model, mode = described.model, described.mode
+        if mode != wanted:
+            raise wrong_mode(model, mode, wanted)
+
     async def prompt_format(self, name: str) -> tuple[str, FormatT | None]:
         """Return the model's own name and what renders its prompts, without loading it; ``None`` is its own template.
 
@@ -142,6 +182,7 @@ class Pool(Generic[FormatT]):
         if lease.crashes >= self._limits.max_crashes:
             raise lease.explain(error)
         if not died:
+            self._report(Resumed(lease.model.name))
             return
         self._step()  # takes note of the death, if nobody has yet
         resumed = self._resuming[lease._place] = asyncio.get_running_loop().create_future()
@@ -151,6 +192,7 @@ class Pool(Generic[FormatT]):
             await resumed
         finally:
             self._resuming.pop(lease._place, None)
+        self._report(Resumed(lease.model.name))
 
     # -- what operators need --------------------------------------------------------------------------------------
 
@@ -210,6 +252,30 @@ class Pool(Generic[FormatT]):
     def loaded(self) -> list[LoadedModel]:
         """Return what is resident now."""
         return [engine.resident.describe() for engine in self._engines.by_name.values() if engine.resident is not None]
+
+    def engine_log(self, name: str, tail: int) -> AsyncGenerator[list[str], None]:
+        """Yield the last ``tail`` lines of the log of a model's engine, be there none, and then those that follow; it
+        ends with the engine.
+
+        Raises:
+            ModelNotFound: there is no such model.
+            ModelNotLoaded: no engine runs for it.
+        """
+        known = self._registry.resolve(name)
+        resident = self._engines.ready(known)
+        if resident is None:
+            raise ModelNotLoaded(f"{known} is not loaded, so its engine writes no log.", param="model")
+        process = resident.process
+        return follow(process.log_path, tail, lambda: process.exit_code() is not None)
+
+    def known_name(self, name: str) -> str | None:
+        """Return the own name of a model that was loaded here, or that it was found out for how to; else ``None``."""
+        try:
+            known = self._registry.resolve(name)
+        except ModelNotFound:
+            return None
+        engine = self._engines.by_name.get(known)
+        return known if engine is not None and engine.survey is not None else None
 
     def loading(self) -> list[str]:
         """Return the names of the models that somebody waits for, or that are being loaded, now."""

@@ -11,6 +11,7 @@ from lemonade_like.engine.find import BUNDLED, bundled_version
 if TYPE_CHECKING:
     from lemonade_like.engine.process import EngineProcess
     from lemonade_like.models.registry import Model
+    from lemonade_like.settings import Mode
 
 #: What renders prompts for a model; made by ``turns``, only carried here.
 FormatT = TypeVar("FormatT")
@@ -23,6 +24,7 @@ class LoadedModel:
     """What is known of a resident model. ``ctx_size`` is in tokens for one slot; ``since`` is in Unix seconds."""
 
     name: str
+    mode: Mode
     path: str
     backend: str
     harmony: bool
@@ -47,11 +49,17 @@ class Resident(Generic[FormatT]):
     context_length: int
     harmony_reason: str | None = None
 
+    @property
+    def mode(self) -> Mode:
+        """What its engine was started for."""
+        return self.process.spec.mode
+
     def describe(self) -> LoadedModel:
         """Return what may be shown of it."""
         spec = self.process.spec
         return LoadedModel(
             name=self.model.name,
+            mode=self.mode,
             path=str(spec.model_path),
             backend=spec.backend,
             harmony=self.prompt_format is not None,

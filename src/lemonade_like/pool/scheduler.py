@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from lemonade_like.errors import ServerError
-    from lemonade_like.pool.actions import Action
+    from lemonade_like.pool.actions import Action, StopReason
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,12 @@ class Scheduler:
         """Tell whether the running engine will not take the place: it goes first, and is started anew."""
         cutoff = self._cutoff(self.state(place.model))
         return cutoff is not None and place.number >= cutoff
+
+    def spare_slots(self, name: str) -> int:
+        """Return how many slots there are that whoever arrives now gets at once."""
+        model = self.state(name)
+        open_to_all = model.stage == "ready" and not model.queue and self._cutoff(model) is None
+        return model.slots - len(model.running) if open_to_all else 0
 
     # -- events ---------------------------------------------------------------------------------------------------
 
@@ -114,12 +120,12 @@ class Scheduler:
         """Keep a model from being evicted or unloaded for idleness, or no longer."""
         self.state(name).pinned = pinned
 
-    def unload(self, name: str, why: str) -> None:
+    def unload(self, name: str, why: str, reason: StopReason = "requested") -> None:
         """Have the model's engine go when those who are in line by now are done. Whoever comes later starts it anew;
         who waits for that already is not served by this engine because somebody asks again."""
         model = self.state(name)
         if model.leaving is None and (model.stage in ("loading", "ready") or model.held):
-            model.leaving = Leaving(self._next_number, why)
+            model.leaving = Leaving(self._next_number, why, reason)
 
     def forget(self, name: str) -> bool:
         """Drop what is known of a model that never ran and nobody wants; tell whether it was so."""
@@ -245,7 +251,7 @@ class Scheduler:
             for victim in decision.victims:
                 model.evicted.append(victim.explanation)
                 ceded.append(victim.name)
-                self._stop(self.state(victim.name), victim.explanation, now, actions)
+                self._stop(self.state(victim.name), victim.explanation, "evicted", now, actions)
 
     def _fits_behind(self, first: _First, model: ModelState, now: float) -> bool:
         """Tell whether the model fits now, and still will when ``first`` has what it waits for."""
@@ -290,11 +296,11 @@ class Scheduler:
         model.stage, model.since, model.why = "loading", now, ""
         actions.append(Load(model.name, warning))
 
-    def _stop(self, model: ModelState, why: str, now: float, actions: list[Action]) -> None:
+    def _stop(self, model: ModelState, why: str, reason: StopReason, now: float, actions: list[Action]) -> None:
         if model.stage == "ready" and now - model.since >= HEALTHY_SECONDS:
             model.failures = 0
         model.stage, model.since = "stopping", now
-        actions.append(Stop(model.name, why))
+        actions.append(Stop(model.name, why, reason))
 
     def _cutoff(self, model: ModelState) -> int | None:
         cutoffs = [model.leaving.cutoff] if model.leaving is not None else []
@@ -318,9 +324,10 @@ class Scheduler:
             return
         if (leaving := model.leaving) is not None:
             if not self._in_line(model, None):
-                self._stop(model, leaving.why, now, actions)
+                self._stop(model, leaving.why, leaving.reason, now, actions)
         elif self._may_idle_out(model) and now - model.last_used >= self._rules.idle_timeout:
-            self._stop(model, f"unloading {model.name}, idle for {now - model.last_used:.0f} s", now, actions)
+            why = f"unloading {model.name}, idle for {now - model.last_used:.0f} s"
+            self._stop(model, why, "idle", now, actions)
 
     def _may_idle_out(self, model: ModelState) -> bool:
         idle = model.stage == "ready" and not model.running and not model.asked_for

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from lemonade_like.errors import EngineUnavailable
 from lemonade_like.pool.queue import FairQueue
+
+if TYPE_CHECKING:
+    from lemonade_like.pool.actions import StopReason
 
 #: An engine that lived so long did not die of starting: the next crash is the first of a row.
 HEALTHY_SECONDS: Final = 60.0
@@ -36,6 +39,7 @@ class Leaving:
 
     cutoff: int
     why: str
+    reason: StopReason
 
 
 @dataclass

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from lemonade_like.pool.resident import LoadedModel
     from lemonade_like.pool.state import ModelState
 
+Phase = Literal["ready", "loading", "restarting", "stopping", "unloaded"]
+
 
 @dataclass
 class Crash:
@@ -35,7 +37,7 @@ class ModelStatus:
     """
 
     name: str
-    state: Literal["ready", "loading", "restarting", "stopping", "unloaded"]
+    state: Phase
     detail: str
     seconds: float
     pinned: bool
@@ -96,7 +98,7 @@ def describe_stage(state: ModelState, now: float) -> str:
     return ""
 
 
-def _state(state: ModelState) -> Literal["ready", "loading", "restarting", "stopping", "unloaded"]:
+def _state(state: ModelState) -> Phase:
     if state.stage == "ready":
         return "ready"
     if state.stage == "stopping":

@@ -20,7 +20,9 @@ from lemonade_like.settings.fields import (
     ENV_PREFIX,
     Backend,
     HarmonyMode,
+    LogFormat,
     LogLevel,
+    Mode,
     ReasoningFormat,
     ReasoningLevel,
     SettingsError,
@@ -34,7 +36,9 @@ __all__ = [
     "ENV_PREFIX",
     "Backend",
     "HarmonyMode",
+    "LogFormat",
     "LogLevel",
+    "Mode",
     "ReasoningFormat",
     "ReasoningLevel",
     "Settings",
@@ -42,6 +46,7 @@ __all__ = [
     "allowed_values",
     "flag",
     "is_file_only",
+    "is_secret",
     "user_folder",
 ]
 
@@ -65,9 +70,13 @@ class Settings(Folders, Recording, Observing, Answers, Engines, Access, Serving,
         return (init_settings,)
 
 
+#: A list is given one by one on the command line.
+_SINGULARS = {"models": "model", "allowed_hosts": "allowed-host", "cors_origins": "cors-origin"}
+
+
 def flag(name: str) -> str:
     """The command line's option for a field."""
-    return "--model" if name == "models" else "--" + name.replace("_", "-")
+    return "--" + _SINGULARS.get(name, name).replace("_", "-")
 
 
 def allowed_values(name: str) -> str:
@@ -80,5 +89,14 @@ def allowed_values(name: str) -> str:
 
 def is_file_only(name: str) -> bool:
     """Whether the field is left off the command line (it is in the environment and the file all the same)."""
+    return _says(name, "file_only")
+
+
+def is_secret(name: str) -> bool:
+    """Whether the field's value must not be shown."""
+    return _says(name, "secret")
+
+
+def _says(name: str, what: str) -> bool:
     extra = Settings.model_fields[name].json_schema_extra
-    return isinstance(extra, dict) and bool(extra.get("file_only"))
+    return isinstance(extra, dict) and bool(extra.get(what))

@@ -11,6 +11,9 @@ ENV_PREFIX = "LEMONADE_LIKE_"
 
 Backend = Literal["auto", "bundled", "system", "cpu", "vulkan", "cuda", "rocm", "metal"]
 HarmonyMode = Literal["auto", "always", "never"]
+LogFormat = Literal["text", "json"]
+#: What a model is for, and with it how its engine is started.
+Mode = Literal["chat", "embeddings", "reranking"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 ReasoningLevel = Literal["low", "medium", "high"]
 ReasoningFormat = Literal["separate", "inline", "hidden"]
@@ -20,9 +23,12 @@ class SettingsError(ServerError):
     """An option has a value that it cannot have, or there is no such option; three lines at most."""
 
 
-def allowed(text: str, *, file_only: bool = False) -> dict[str, Any]:
-    """Return what a field says of its values in words; ``file_only`` leaves it off the command line."""
-    return {"allowed": text, "file_only": file_only}
+def allowed(text: str, *, file_only: bool = False, secret: bool = False) -> dict[str, Any]:
+    """Return what a field says of its values in words.
+
+    ``file_only`` leaves it off the command line, ``secret`` keeps its values out of error messages.
+    """
+    return {"allowed": text, "file_only": file_only, "secret": secret}
 
 
 def known_backends(by_backend: dict[str, str]) -> dict[str, str]:

@@ -5,6 +5,8 @@ It survives its engine: see ``survival``.
 
 from __future__ import annotations
 
+# Recorded completions are read back by these types, so what they name must be importable at run time.
+from collections.abc import Callable  # noqa: TC003
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +24,7 @@ from lemonade_like.turns.size import LONGEST_TOKEN
 from lemonade_like.turns.stop import StopMatcher
 from lemonade_like.turns.survival import answered, read_through
 from lemonade_like.turns.tokens import check_harmony_ids, encode
+from lemonade_like.turns.told import spelled
 from lemonade_like.turns.transcript import PlainTranscript, Transcript
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from lemonade_like.pool.lease import Lease
     from lemonade_like.turns.formats import HarmonyFormat
     from lemonade_like.turns.recorded.tape import Tape
+    from lemonade_like.turns.told import TurnLog
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,8 @@ class CompletionRequest:
     ``prompt`` is a text or token ids. ``parse_special`` reads control tokens that a text spells out; ``None`` is as
     usual for the model: as ordinary text for GPT-OSS, and as control tokens for other models. ``suffix`` is what comes
     behind the completion. ``max_tokens`` of ``None`` is up to the context. ``stop`` strings match all that the model
-    writes. ``grammar`` is GBNF for all of it; ``response_format`` is made into one. ``top_logprobs``, ``owner`` and
-    ``client`` are as in a ``TurnRequest``.
+    writes. ``grammar`` is GBNF for all of it; ``response_format`` is made into one. ``top_logprobs``, ``whole``,
+    ``owner``, ``client`` and ``on_slot`` are as in a ``TurnRequest``.
     """
 
     model: str
@@ -54,8 +58,10 @@ class CompletionRequest:
     grammar: str | None = None
     response_format: ResponseFormat | None = None
     top_logprobs: int | None = None
+    whole: bool = False
     owner: str = ""
     client: str = ""
+    on_slot: Callable[[], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,9 @@ class PreparedCompletion:
         return "/infill" if self.payload is not None and "input_suffix" in self.payload else "/completion"
 
 
-async def prepare_completion(request: CompletionRequest, lease: Lease[HarmonyFormat]) -> PreparedCompletion:
+async def prepare_completion(
+    request: CompletionRequest, lease: Lease[HarmonyFormat], log: TurnLog
+) -> PreparedCompletion:
     """Decide what is posted.
 
     Raises:
@@ -85,6 +93,7 @@ async def prepare_completion(request: CompletionRequest, lease: Lease[HarmonyFor
     prompt: list[int] = []
     if request.suffix is None:
         prompt = await _prompt_ids(request, lease, encoder)
+    log.raw_prompt(request.prompt, len(prompt))
     if request.max_tokens == 0:
         # The engine would generate one all the same.
         return PreparedCompletion(prompt, None)
@@ -104,7 +113,11 @@ async def prepare_completion(request: CompletionRequest, lease: Lease[HarmonyFor
 
 
 async def completion_turn(
-    request: CompletionRequest, lease: Lease[HarmonyFormat], prepared: PreparedCompletion, tape: Tape | None = None
+    request: CompletionRequest,
+    lease: Lease[HarmonyFormat],
+    prepared: PreparedCompletion,
+    log: TurnLog,
+    tape: Tape | None = None,
 ) -> AsyncGenerator[list[Event], None]:
     """Run the completion; yields the events of each network read, and ``Finish`` last.
 
@@ -126,7 +139,11 @@ async def completion_turn(
                 yield events
     except EngineResponseError as error:
         raise _refusal(error, request) from error
-    yield reader.finish()
+    last = reader.finish()
+    if log.texts:
+        log.output_text(spelled(reader.transcript.parts(), encoder))
+    log.finished(last)
+    yield last
 
 
 async def _prompt_ids(request: CompletionRequest, lease: Lease[HarmonyFormat], encoder: Encoder | None) -> list[int]:

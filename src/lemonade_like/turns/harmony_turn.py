@@ -30,6 +30,7 @@ from lemonade_like.turns.payload import completion_payload, new_seed
 from lemonade_like.turns.reader import TurnReader
 from lemonade_like.turns.size import is_long, refuse_what_cannot_fit
 from lemonade_like.turns.survival import read_through
+from lemonade_like.turns.told import spelled
 from lemonade_like.turns.transcript import Recording
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from lemonade_like.turns.memory import ReasoningMemory, Remembered
     from lemonade_like.turns.recorded.tape import Tape
     from lemonade_like.turns.request import TurnRequest
+    from lemonade_like.turns.told import TurnLog
 
 _logger = logging.getLogger("lemonade_like.turns")
 
@@ -128,6 +130,7 @@ async def prepare(
     request: TurnRequest,
     lease: Lease[HarmonyFormat],
     renderer: Renderer,
+    log: TurnLog,
     *,
     memory: ReasoningMemory,
     default_effort: Effort,
@@ -142,10 +145,10 @@ async def prepare(
     if len(prompt.ids) >= lease.context_length:
         raise context_exceeded(len(prompt.ids), lease.context_length)
     grammar = await constraint(request, prompt.opening, reasons=chosen.reasons)
+    log.prompt(prompt.ids, renderer.encoder)
     _logger.debug(
-        "%s: prompt of %d tokens, effort %s, %d tools, %s",
-        request.model,
-        len(prompt.ids),
+        "%s: effort %s, %d tools, %s",
+        lease.model.name,
         chosen.system.effort,
         len(request.tools) if chosen.tools else 0,
         "with a grammar" if grammar else "no grammar",
@@ -167,6 +170,7 @@ async def harmony_turn(
     lease: Lease[HarmonyFormat],
     prepared: Prepared,
     encoder: Encoder,
+    log: TurnLog,
     *,
     memory: ReasoningMemory,
     tape: Tape | None = None,
@@ -182,6 +186,9 @@ async def harmony_turn(
         async for events in batches:
             yield events
     last = reader.finish()
+    if log.texts:
+        log.output_text(spelled(reader.transcript.parts(), encoder))
+    log.finished(last)
     if recording is not None and (turn := recording.remembered(reader.transcript, encoder, prepared.current_date)):
         memory.remember(request.owner, lease.model.name, turn)
     yield last

@@ -22,6 +22,7 @@ from lemonade_like.turns.events import (
 from lemonade_like.turns.logprobs import AnswerLogprobs
 from lemonade_like.turns.payload import chat_payload, new_seed
 from lemonade_like.turns.stop import StopMatcher
+from lemonade_like.turns.told import shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from lemonade_like.pool.lease import Lease
     from lemonade_like.turns.formats import HarmonyFormat
     from lemonade_like.turns.request import TurnRequest
+    from lemonade_like.turns.told import TurnLog
 
 
 async def prepare_chat(request: TurnRequest) -> dict[str, Any]:
@@ -38,7 +40,7 @@ async def prepare_chat(request: TurnRequest) -> dict[str, Any]:
 
 
 async def jinja_turn(
-    request: TurnRequest, lease: Lease[HarmonyFormat], payload: dict[str, Any]
+    request: TurnRequest, lease: Lease[HarmonyFormat], payload: dict[str, Any], log: TurnLog
 ) -> AsyncGenerator[list[Event], None]:
     """Run the turn; yields the events of each network read, and ``Finish`` last.
 
@@ -46,13 +48,18 @@ async def jinja_turn(
     complete. What has been sent cannot be gone on from: what the engine made of the model's output does not tell what
     that was. Then this raises ``EngineConnectionLost``.
     """
+    log.messages(request.messages, len(request.callable_tools))
+    if log.texts:
+        log.prompt_text(await lease.engine.apply_template(payload))
     resumed, sent = 0, False
     while True:
-        reader, held = ChatReader(request, resumed), list[Event]()
+        reader, held, written = ChatReader(request, resumed), list[Event](), list[str]()
         try:
             async with aclosing(lease.engine.stream_chat(payload)) as stream:
                 async for frames in stream:
                     events = reader.read(frames)
+                    if log.texts:
+                        written.append(shown(events))
                     if request.whole:
                         held += events
                     elif events:
@@ -68,7 +75,11 @@ async def jinja_turn(
         yield [Progress("loading")]
         await lease.recover(lost)
         resumed += 1
-    yield [*held, *reader.finish()]
+    last = [*held, *reader.finish()]
+    if log.texts:
+        log.output_text("".join(written))
+    log.finished(last)
+    yield last
 
 
 class ChatReader:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+# Recorded turns are read back by these types, so what they name must be importable at run time.
+from collections.abc import Callable  # noqa: TC003
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-# Recorded turns are read back by these types, so they must be importable at run time.
 from lemonade_like.harmony.messages import ChatMessage, FunctionTool  # noqa: TC001
 
 ToolChoice = Literal["none", "auto", "required"]
@@ -56,7 +57,7 @@ class TurnRequest:
     before it is complete. ``owner`` tells clients apart: what is remembered of one
     is not seen by another. ``client`` says who is in line, to be fair between those who wait; empty is the owner.
     ``model_identity``, ``knowledge_cutoff`` and ``current_date`` (``YYYY-MM-DD``) are what the
-    system message says instead of the server's own.
+    system message says instead of the server's own. ``on_slot`` is called when the turn has its slot.
     """
 
     model: str
@@ -80,6 +81,7 @@ class TurnRequest:
     model_identity: str | None = None
     knowledge_cutoff: str | None = None
     current_date: str | None = None
+    on_slot: Callable[[], None] | None = field(default=None, compare=False, repr=False)
 
     @property
     def callable_tools(self) -> tuple[FunctionTool, ...]:

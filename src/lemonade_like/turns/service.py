@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lemonade_like.errors import BadRequest
@@ -20,13 +21,14 @@ from lemonade_like.turns.preview import RenderedPrompt, harmony_preview, jinja_p
 from lemonade_like.turns.size import LONGEST_CONTEXT
 from lemonade_like.turns.survival import answered
 from lemonade_like.turns.tokens import harmony_text, harmony_tokens
+from lemonade_like.turns.told import TurnLog
 from lemonade_like.turns.visibility import ReasoningView, untagged
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 
     from lemonade_like.harmony.conversation import Effort
-    from lemonade_like.pool.lease import Lease, Waiting
+    from lemonade_like.pool.lease import Lease
     from lemonade_like.pool.pool import Pool
     from lemonade_like.pool.resident import EngineClient
     from lemonade_like.turns.completion import CompletionRequest
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from lemonade_like.turns.recorded.tape import Tape, TurnRecorder
     from lemonade_like.turns.request import ReasoningFormat, TurnRequest
     from lemonade_like.turns.tokens import TokenizeRequest
+
+    _Work = Callable[[Lease[HarmonyFormat], TurnLog], Awaitable[AsyncGenerator[list[Event], None]]]
 
 _T = TypeVar("_T")
 _RequestT = TypeVar("_RequestT", "TurnRequest", "CompletionRequest")
@@ -45,7 +49,8 @@ class TurnOptions:
 
     ``default_effort`` and ``reasoning_format`` are for requests that do not say. ``today`` gives the date that the
     system message names, and ``model_identity`` and ``knowledge_cutoff`` are what it says else; ``None`` is GPT-OSS's
-    own. ``reasoning_memory_bytes`` is what the reasoning before tool calls may take; 0 remembers none.
+    own. ``reasoning_memory_bytes`` is what the reasoning before tool calls may take; 0 remembers none. ``log_prompts``
+    has the debug log say what models are asked and answer.
     """
 
     default_effort: Effort = "medium"
@@ -53,6 +58,7 @@ class TurnOptions:
     reasoning_memory_bytes: int = 64 << 20
     model_identity: str | None = None
     knowledge_cutoff: str | None = None
+    log_prompts: bool = False
     today: Callable[[], date] = date.today
 
 
@@ -71,10 +77,18 @@ class Turns:
         ``aclose()``, or cancelling the task that iterates, ends the turn on the engine at once.
 
         Raises:
-            ModelNotFound, QueueFull, EngineUnavailable: before the first event.
+            ModelNotFound, WrongMode, QueueFull, EngineUnavailable: before the first event.
             BadRequest, EngineFailure: before the first event or between two.
         """
         return self._run(request) if self._recorder is None else _recorded(self._recorder, request, self._run)
+
+    async def _run(self, request: TurnRequest, tape: Tape | None = None) -> AsyncGenerator[list[Event], None]:
+        request = self._with_defaults(request)
+        view = ReasoningView(self._format(request))
+        async with aclosing(self._on_slot(request, partial(self._turn, request, tape), tape)) as batches:
+            async for batch in batches:
+                if shown := view.apply(batch):
+                    yield shown
 
     def complete(self, request: CompletionRequest) -> AsyncGenerator[list[Event], None]:
         """Go on with a text as it stands; yields, raises and ends as ``run`` does."""
@@ -82,38 +96,8 @@ class Turns:
             return self._complete(request)
         return _recorded(self._recorder, request, self._complete)
 
-    async def _run(self, request: TurnRequest, tape: Tape | None = None) -> AsyncGenerator[list[Event], None]:
-        request = self._with_defaults(request)
-        view = ReasoningView(self._format(request))
-        async with self._pool.ticket(request.model, request.client or request.owner) as ticket:
-            async for waiting in ticket.waiting():
-                yield _progress(waiting, tape)
-            lease = ticket.lease
-            if tape is not None:
-                tape.lease = lease
-            async with _explaining(lease), aclosing(await self._turn(request, lease, tape)) as events:
-                async for batch in events:
-                    if tape is not None:
-                        tape.add(batch)
-                    if shown := view.apply(batch):
-                        yield shown
-
-    async def _complete(
-        self, request: CompletionRequest, tape: Tape | None = None
-    ) -> AsyncGenerator[list[Event], None]:
-        async with self._pool.ticket(request.model, request.client or request.owner) as ticket:
-            async for waiting in ticket.waiting():
-                yield _progress(waiting, tape)
-            lease = ticket.lease
-            if tape is not None:
-                tape.lease = lease
-            async with _explaining(lease):
-                prepared = await prepare_completion(request, lease)
-                async with aclosing(completion_turn(request, lease, prepared, tape)) as events:
-                    async for batch in events:
-                        if tape is not None:
-                            tape.add(batch)
-                        yield batch
+    def _complete(self, request: CompletionRequest, tape: Tape | None = None) -> AsyncGenerator[list[Event], None]:
+        return self._on_slot(request, partial(_completion, request, tape), tape)
 
     async def tokenize(self, request: TokenizeRequest) -> list[Any]:
         """Return the ids of a text, or objects of ``id`` and ``piece``: see ``TokenizeRequest``.
@@ -167,6 +151,7 @@ class Turns:
             BadRequest, ModelNotFound, EngineFailure: as for the turn itself.
         """
         request = self._with_defaults(request)
+        await self._pool.require_mode(request.model, "chat")
         name, prompt_format = await self._pool.prompt_format(request.model)
         if prompt_format is not None:
             loaded = (model.ctx_size for model in self._pool.loaded() if model.name == name)
@@ -196,6 +181,31 @@ class Turns:
         except EngineResponseError as error:
             raise from_engine(error) from error
 
+    async def _on_slot(
+        self, request: TurnRequest | CompletionRequest, work: _Work, tape: Tape | None
+    ) -> AsyncGenerator[list[Event], None]:
+        """Yield what is waited for, and then what ``work`` yields under its lease."""
+        await self._pool.require_mode(request.model, "chat")
+        async with self._pool.ticket(request.model, request.client or request.owner) as ticket:
+            log = TurnLog(ticket.place.model, texts=self._options.log_prompts)
+            async for waiting in ticket.waiting():
+                log.waits(waiting)
+                progress: list[Event] = [Progress(waiting.stage, waiting.place if waiting.stage == "queued" else 0)]
+                if tape is not None:
+                    tape.add(progress)
+                yield progress
+            lease = ticket.lease
+            if tape is not None:
+                tape.lease = lease
+            if request.on_slot is not None:
+                request.on_slot()
+            log.has_slot(harmony=lease.prompt_format is not None)
+            async with _explaining(lease), aclosing(await work(lease, log)) as events:
+                async for batch in events:
+                    if tape is not None:
+                        tape.add(batch)
+                    yield batch
+
     def _format(self, request: TurnRequest) -> ReasoningFormat:
         return request.reasoning_format or self._options.reasoning_format
 
@@ -207,23 +217,30 @@ class Turns:
         )
 
     async def _turn(
-        self, request: TurnRequest, lease: Lease[HarmonyFormat], tape: Tape | None
+        self, request: TurnRequest, tape: Tape | None, lease: Lease[HarmonyFormat], log: TurnLog
     ) -> AsyncGenerator[list[Event], None]:
         if lease.prompt_format is None:
             payload = await prepare_chat(request)
             if tape is not None:
                 tape.chat(payload)
-            return jinja_turn(request, lease, payload)
+            return jinja_turn(request, lease, payload, log)
         renderer = lease.prompt_format.renderer
         prepared = await prepare(
             request,
             lease,
             renderer,
+            log,
             memory=self._memory,
             default_effort=self._options.default_effort,
             today=self._options.today(),
         )
-        return harmony_turn(request, lease, prepared, renderer.encoder, memory=self._memory, tape=tape)
+        return harmony_turn(request, lease, prepared, renderer.encoder, log, memory=self._memory, tape=tape)
+
+
+async def _completion(
+    request: CompletionRequest, tape: Tape | None, lease: Lease[HarmonyFormat], log: TurnLog
+) -> AsyncGenerator[list[Event], None]:
+    return completion_turn(request, lease, await prepare_completion(request, lease, log), log, tape)
 
 
 async def _recorded(
@@ -246,13 +263,6 @@ def worked_in(request: TurnRequest, reasoning_format: ReasoningFormat) -> TurnRe
     if reasoning_format == "inline":
         request = replace(request, messages=untagged(request.messages))
     return with_preset(request)
-
-
-def _progress(waiting: Waiting, tape: Tape | None) -> list[Event]:
-    progress: list[Event] = [Progress(waiting.stage, waiting.place if waiting.stage == "queued" else 0)]
-    if tape is not None:
-        tape.add(progress)
-    return progress
 
 
 @asynccontextmanager

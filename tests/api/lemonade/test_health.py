@@ -59,6 +59,7 @@ async def test_health_tells_what_runs_and_what_is_waited_for(prefix: str) -> Non
                 "load_seconds": 1.25,
                 "options": {"ctx_size": 4096},
                 "crashes": [],
+                "mode": "chat",
                 "path": "/models/tiny.gguf",
                 "backend": "bundled",
                 "harmony": True,

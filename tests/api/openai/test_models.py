@@ -23,6 +23,7 @@ async def test_what_can_be_served_now_is_listed(prefix: str) -> None:
         "checkpoint": None,
         "recipe": "llamacpp",
         "labels": ["gpt-oss", "reasoning"],
+        "mode": "chat",
         "source": "bundled",
         "suggested": False,
         "downloaded": True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -12,8 +12,11 @@ from lemonade_like.api.services import services
 
 if TYPE_CHECKING:
     from lemonade_like.pool.status import ModelStatus
+    from lemonade_like.settings import Mode
 
 router = APIRouter(tags=["health"])
+
+_LEMONADE_TYPES: Final[dict[Mode, str]] = {"chat": "llm", "embeddings": "embedding", "reranking": "reranking"}
 
 
 @router.get("/live", summary="Say that the process runs")
@@ -67,18 +70,21 @@ def model_object(model: ModelStatus) -> dict[str, Any]:
 
 def _as_lemonade_says_it(models: list[ModelStatus]) -> dict[str, Any]:
     """Return what is loaded under the names that Lemonade's clients know; ``model_loaded`` is the last one used."""
-    ready = sorted((model for model in models if model.engine is not None), key=lambda model: model.idle_seconds or 0.0)
+    ready = sorted(
+        ((model, model.engine) for model in models if model.engine is not None),
+        key=lambda each: each[0].idle_seconds or 0.0,
+    )
     return {
-        "model_loaded": ready[0].name if ready else None,
+        "model_loaded": ready[0][0].name if ready else None,
         "all_models_loaded": [
             {
                 "model_name": model.name,
                 "loaded": True,
-                "type": "llm",
+                "type": _LEMONADE_TYPES[engine.mode],
                 "recipe": "llamacpp",
                 "recipe_options": model.options,
                 "pinned": model.pinned,
             }
-            for model in ready
+            for model, engine in ready
         ],
     }

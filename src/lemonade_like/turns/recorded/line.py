@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from lemonade_like.turns.recorded.tape import Tape
     from lemonade_like.turns.request import TurnRequest
 
-#: The owner is told by itself, and the other has the client's address in it.
-_LEFT_OUT: Final = ("owner", "client")
+#: The owner is told by itself, the client's name has its address in it, and the last is no data.
+_LEFT_OUT: Final = ("owner", "client", "on_slot")
 _SHOWN: Final = (ReasoningDelta, ContentDelta, ToolCallStart)
 
 

@@ -28,6 +28,7 @@ from lemonade_like.turns.recorded.schema import SCHEMA, Record
 from lemonade_like.turns.recorded.tape import Tape
 from lemonade_like.turns.request import TurnRequest
 from lemonade_like.turns.service import worked_in
+from lemonade_like.turns.told import TurnLog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -130,7 +131,7 @@ async def run_again(
     tape.lease = lease
     anew = None
     if not isinstance(request, TurnRequest):
-        turn = completion_turn(request, lease, _completion(record), tape)
+        turn = completion_turn(request, lease, _completion(record), _log(lease), tape)
     elif prompt is not None and prompt.system is not None:
         turn, anew = await _harmony(record, request, prompt, prompt.system, lease, tape, rendered_for)
     else:
@@ -174,7 +175,8 @@ async def _harmony(
         anew = _other_prompt(recorded, prompt, renderer.encoder.decode(prompt.ids))
     payload = _without_cache(record, prompt.ids)
     prepared = Prepared(chosen, prompt, payload, told.current_date, recalled)
-    return harmony_turn(request, lease, prepared, renderer.encoder, memory=ReasoningMemory(0), tape=tape), anew
+    turn = harmony_turn(request, lease, prepared, renderer.encoder, _log(lease), memory=ReasoningMemory(0), tape=tape)
+    return turn, anew
 
 
 def _chat(
@@ -194,7 +196,11 @@ def _chat(
         payload = other
     payload = {**payload, "cache_prompt": False}
     tape.chat(payload)
-    return jinja_turn(request, lease, payload), anew
+    return jinja_turn(request, lease, payload, _log(lease)), anew
+
+
+def _log(lease: Lease[HarmonyFormat]) -> TurnLog:
+    return TurnLog(lease.model.name, texts=False)
 
 
 def _completion(record: Record) -> PreparedCompletion:

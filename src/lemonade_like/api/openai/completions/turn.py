@@ -45,6 +45,7 @@ def completion_requests(body: CreateCompletionRequest) -> list[CompletionRequest
         stop=tuple(text for text in body.stop if text),
         grammar=body.grammar or None,
         response_format=_response_format(body),
+        whole=not body.stream,
         top_logprobs=0 if body.candidates > body.choices and body.logprobs is None else body.logprobs,
     )
     return [each for prompt in body.prompt for each in turn_requests(_of(shared, prompt), body.candidates)]

@@ -1,0 +1,1 @@
+"""Jina's wire format, which Cohere, llama-server and Lemonade have, too."""

@@ -1,0 +1,21 @@
+"""``POST /shutdown``: the server's end, said by hand."""
+
+from __future__ import annotations
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from lemonade_like.api.services import services
+
+router = APIRouter(tags=["server"])
+
+
+@router.post("/shutdown", response_model=None, summary="Stop the server")
+async def shutdown(request: Request) -> Response:
+    """Stop as SIGTERM does: running answers have the drain timeout to finish, and no new ones are begun.
+
+    The body is not looked at. To ask again changes nothing.
+    """
+    services(request).stop()
+    message = "The server finishes what runs, and stops."
+    return Response(orjson.dumps({"status": "success", "message": message}), media_type="application/json")
