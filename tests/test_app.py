@@ -187,10 +187,10 @@ async def test_to_be_told_to_stop_twice_is_no_second_signal(tmp_path: Path, monk
     assert signals == [signal.SIGTERM]
 
 
-def test_the_app_can_be_imported_without_engine_and_harmony() -> None:
+def test_the_app_can_be_imported_without_engine_harmony_and_mcp() -> None:
     blocked = (
-        "import sys; sys.modules.update(xllamacpp=None, openai_harmony=None); "
+        "import sys; sys.modules.update(xllamacpp=None, openai_harmony=None, mcp=None); "
         "from lemonade_like.app import create_app; from lemonade_like.settings import Settings; "
-        "create_app(Settings())"
+        "from lemonade_like.tools.toolbox import open_toolbox; create_app(Settings()); open_toolbox({}, None)"
     )
     subprocess.run([sys.executable, "-c", blocked], check=True)

@@ -100,6 +100,9 @@ def test_every_setting_can_be_set_in_the_environment_and_in_the_file(
         "harmony_by_backend": ("cpu=never,vulkan=auto", {"cpu": "never", "vulkan": "auto"}),
         "harmony_by_model": ("mine=always", {"mine": "always"}),
         "llamacpp_args_by_backend": ("cpu=-t 8; vulkan=-ts 3,1", {"cpu": "-t 8", "vulkan": "-ts 3,1"}),
+        "tool_servers": ('{"files": {"command": "files"}}', {"files": {"command": "files"}}),
+        "max_tool_rounds": ("3", 3),
+        "tool_result_limit": ("1000", 1000),
         "releases_url": ("http://mirror/github", "http://mirror/github"),
         "log_level": ("error", "error"),
         "record_max_mb": ("8", 8),
@@ -309,3 +312,60 @@ def test_a_backend_or_mirror_that_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(SettingsError, match=f"is no value for {name}"):
         load_settings({"config": config_file(tmp_path, yaml.safe_dump({name: value}))}, home)
+
+
+FILES = {"command": "npx", "env": {"TOKEN": "${TOKEN}"}, "cwd": "~/docs", "tools": ["read"]}
+SEARCH = {"url": "https://${HOST}/mcp", "headers": {"Authorization": "Bearer ${TOKEN}"}, "timeout": 5}
+
+
+def tool_servers(folder: Path, environ: dict[str, str], **servers: Any) -> Settings:
+    return load_settings({"config": config_file(folder, yaml.safe_dump({"tool_servers": servers}))}, environ)
+
+
+def test_variables_keep_secrets_out_of_the_file_and_these_out_of_sight(tmp_path: Path, home: dict[str, str]) -> None:
+    environ = home | {"TOKEN": "s3cret", "HOST": "search.test"}
+    settings = tool_servers(tmp_path, environ, files=FILES, search=SEARCH)
+    files, search = settings.tool_servers["files"], settings.tool_servers["search"]
+
+    assert files.env["TOKEN"].get_secret_value() == "s3cret"
+    assert files.cwd == Path.home() / "docs"
+    assert search.headers["Authorization"].get_secret_value() == "Bearer s3cret"
+    assert search.url is not None and search.url.get_secret_value() == "https://search.test/mcp"
+    assert "s3cret" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+
+
+@pytest.mark.parametrize(
+    ("server", "part"),
+    [
+        ({}, "tool_servers.mine is wrong"),
+        ({"command": "x", "url": "http://s3cret"}, "either a 'command' or a 'url'"),
+        ({"command": "x", "headers": {"a": "s3cret"}}, "'headers' does not go with a 'command'"),
+        ({"url": "http://s3cret", "env": {"a": "s3cret"}}, "'env' does not go with a 'url'"),
+        ({"url": "ftp://s3cret"}, "tool_servers.mine.url is wrong"),
+        ({"command": "x", "timeout": 0}, "tool_servers.mine.timeout is wrong"),
+        ({"command": ["s3cret"]}, "tool_servers.mine.command is wrong"),
+        ({"command": "x", "env": {"A": ["s3cret"]}}, "tool_servers.mine.env.A is wrong"),
+        ({"command": "x", "comand": "s3cret"}, "tool_servers.mine.comand is wrong"),
+        ({"command": "x", "env": {"A": "${NOT_SET}"}}, "needs the environment variable NOT_SET"),
+        (["s3cret"], "tool_servers.mine is wrong"),
+    ],
+)
+def test_a_tool_server_that_cannot_be_is_refused_by_its_path_and_without_its_values(
+    server: Any, part: str, tmp_path: Path, home: dict[str, str]
+) -> None:
+    with pytest.raises(SettingsError) as error:
+        tool_servers(tmp_path, home, mine=server)
+    assert part in error.value.message
+    assert "settings.yaml" in error.value.message
+    assert "s3cret" not in error.value.message
+
+
+@pytest.mark.parametrize("label", ["", "1st", "a__b", "a_", "white space", "x" * 33, "ü"])
+def test_a_label_can_be_told_from_a_tools_name(label: str, tmp_path: Path, home: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match="a label is at most 32"):
+        tool_servers(tmp_path, home, **{label: {"command": "x"}})
+
+
+@pytest.mark.parametrize("text", ["[", "words", "[1]", "{a: 1}"])
+def test_tool_servers_in_the_environment_are_yaml(text: str, home: dict[str, str]) -> None:
+    assert "the environment" in refusal({}, home | {"LEMONADE_LIKE_TOOL_SERVERS": text})

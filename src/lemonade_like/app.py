@@ -44,8 +44,10 @@ from lemonade_like.pool.loader import Loader
 from lemonade_like.pool.pool import Pool
 from lemonade_like.store.recordings import RecordingLimits, Recordings
 from lemonade_like.store.responses import ResponseStore, StoreLimits
+from lemonade_like.tools.toolbox import open_toolbox
 from lemonade_like.turns.formats import HarmonyFormats
 from lemonade_like.turns.service import TurnOptions, Turns
+from lemonade_like.turns.tool_loop import LoopLimits, ToolLoop
 from lemonade_like.vectors.service import Vectors
 
 if TYPE_CHECKING:
@@ -98,8 +100,11 @@ async def open_services(
         recordings = _recordings(settings)
         recorder = None if recordings is None else Recorder(recordings, version("lemonade-like"))
         responses = ResponseStore(settings.data_dir / "responses.sqlite3", _store_limits(settings))
+        turns = observation.of(Turns(pool, _turn_options(settings), recorder), pool.known_name)
+        toolbox = open_toolbox(settings.tool_servers, settings.log_dir)
         services = Services(
-            turns=observation.of(Turns(pool, _turn_options(settings), recorder), pool.known_name),
+            turns=ToolLoop(turns, toolbox, _loop_limits(settings)),
+            texts=turns,
             vectors=Vectors(pool),
             pool=pool,
             catalogue=registry,
@@ -114,6 +119,7 @@ async def open_services(
             ),
             statistics=observation.statistics,
             responses=responses,
+            tools=toolbox,
             stop=cache(partial(signal.raise_signal, signal.SIGTERM)),
             limits=BodyLimits(settings.max_body_mb << 20, settings.max_messages),
             version=version("lemonade-like"),
@@ -124,7 +130,8 @@ async def open_services(
         finally:
             await engines.close()
             await services.manager.close()
-            await pool.close()
+            # A tool server that does not end by itself holds up no engine.
+            await asyncio.gather(pool.close(), toolbox.close())
             responses.close()
             if recordings is not None:
                 await asyncio.to_thread(recordings.close)
@@ -149,6 +156,14 @@ def _recordings(settings: Settings) -> Recordings | None:
     _logger.info("Every turn is recorded in %s, prompts and answers included.", settings.record_turns)
     limits = RecordingLimits(max_bytes=settings.record_max_mb * 1_000_000, max_files=settings.record_files)
     return Recordings(settings.record_turns, limits)
+
+
+def _loop_limits(settings: Settings) -> LoopLimits:
+    return LoopLimits(
+        rounds=settings.max_tool_rounds,
+        result_characters=settings.tool_result_limit,
+        memory_bytes=settings.reasoning_memory * 1_000_000,
+    )
 
 
 def _store_limits(settings: Settings) -> StoreLimits:

@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from lemonade_like.settings import ENV_PREFIX, Settings, SettingsError, allowed_values, flag, is_secret, user_folder
+from lemonade_like.settings.tools import with_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +44,8 @@ def load_settings(cli: Mapping[str, Any], environ: Mapping[str, str] = os.enviro
     merged: dict[str, Any] = {}
     for layer in reversed(layers):
         merged.update(layer.values)
+    if "tool_servers" in merged:
+        merged["tool_servers"] = _tool_servers(merged["tool_servers"], layers, environ)
     try:
         return Settings(**merged)
     except ValidationError as error:
@@ -105,9 +108,30 @@ def _environment_layer(environ: Mapping[str, str]) -> _Layer:
                 name.strip(): value.strip()
                 for name, _, value in (part.partition("=") for part in parts if part.strip())
             }
+        elif key == "tool_servers":
+            raw[key] = _parsed(text)
         else:
             raw[key] = text
     return _normalise("the environment", raw, spelling)
+
+
+def _parsed(text: str) -> Any:
+    """What YAML or JSON in a variable says; text that is neither is refused for what it is."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _tool_servers(servers: Any, layers: list[_Layer], environ: Mapping[str, str]) -> Any:
+    try:
+        return with_variables(servers, environ)
+    except KeyError as error:
+        layer = next(layer for layer in layers if "tool_servers" in layer.values)
+        raise SettingsError(
+            f"{layer.spelling['tool_servers']} ({layer.source}) needs the environment variable {error.args[0]}, which "
+            "is not set."
+        ) from None
 
 
 def _file_layer(config: str | Path | None, environ: Mapping[str, str]) -> _Layer:
@@ -162,11 +186,23 @@ def _explain(error: ValidationError, layers: list[_Layer]) -> SettingsError:
         layer = next((layer for layer in layers if name in layer.values), None)
         if layer is None:  # a default that could not be worked out because another field is wrong
             continue
+        if name == "tool_servers":
+            return _of_tool_servers(problem, layer)
         value = "The value" if is_secret(name) else repr(layer.values[name])
         return SettingsError(
             f"{value} is no value for {layer.spelling[name]} ({layer.source}).\nIt must be {allowed_values(name)}."
         )
     return SettingsError(str(error))
+
+
+def _of_tool_servers(problem: Mapping[str, Any], layer: _Layer) -> SettingsError:
+    """What is wrong, by its path: the values themselves may be secret."""
+    path = ".".join(str(step) for step in problem["loc"] if step != "[key]")
+    what = str(problem["msg"]).removeprefix("Value error, ")
+    return SettingsError(
+        f"{path} is wrong ({layer.source}): {what[:1].lower()}{what[1:]}.\n"
+        f"tool_servers must be {allowed_values('tool_servers')}."
+    )
 
 
 def sample_config() -> str:

@@ -63,8 +63,15 @@ def put_together(events: list[dict[str, Any]]) -> dict[str, Any]:
     items: list[dict[str, Any]] = []
     steps = iter(middle)
     for event in steps:
+        if event["type"].startswith("response.mcp_call."):
+            items[event["output_index"]] = _returned(items[event["output_index"]], event, next(steps))
+            continue
         assert event["type"] == "response.output_item.added", event
         item = event["item"]
+        if item["type"].startswith("mcp_"):
+            assert event["output_index"] == len(items)
+            items.append(_offer(item, steps) if item["type"] == "mcp_list_tools" else _server_call(item, steps))
+            continue
         assert (event["output_index"], item["status"]) == (len(items), "in_progress")
         items.append(_text_item(item, steps) if item["type"] in _TEXTS else _call_item(item, steps))
         done = next(steps)
@@ -113,3 +120,35 @@ def _call_item(item: dict[str, Any], steps: Any) -> dict[str, Any]:
         text += event["delta"]
     assert event[field] == text
     return {**item, field: text}
+
+
+def _offer(item: dict[str, Any], steps: Any) -> dict[str, Any]:
+    assert item["tools"] == []
+    for kind in ("in_progress", "completed"):
+        event = next(steps)
+        assert (event["type"], event["item_id"]) == (f"response.mcp_list_tools.{kind}", item["id"])
+    done = next(steps)
+    assert done["type"] == "response.output_item.done"
+    assert done["item"] == {**item, "tools": done["item"]["tools"]}
+    return done["item"]
+
+
+def _server_call(item: dict[str, Any], steps: Any) -> dict[str, Any]:
+    """A call that the server runs: others may begin before it has its result."""
+    assert (item["status"], item["arguments"], item["output"]) == ("in_progress", "", None)
+    event = next(steps)
+    assert (event["type"], event["item_id"]) == ("response.mcp_call.in_progress", item["id"])
+    arguments = ""
+    while (event := next(steps))["type"] == "response.mcp_call_arguments.delta":
+        arguments += event["delta"]
+    assert (event["type"], event["arguments"]) == ("response.mcp_call_arguments.done", arguments)
+    return {**item, "arguments": arguments}
+
+
+def _returned(item: dict[str, Any], event: dict[str, Any], done: dict[str, Any]) -> dict[str, Any]:
+    assert event["item_id"] == item["id"]
+    assert (done["type"], done["output_index"]) == ("response.output_item.done", event["output_index"])
+    status = event["type"].removeprefix("response.mcp_call.")
+    result = {field: done["item"][field] for field in ("output", "error")}
+    assert done["item"] == {**item, **result, "status": status}
+    return done["item"]

@@ -30,6 +30,7 @@ from lemonade_like.pool.pool import LoadReport
 from lemonade_like.pool.status import ModelStatus
 from lemonade_like.settings import Settings
 from lemonade_like.store.responses import ResponseStore
+from lemonade_like.tools.toolbox import Toolbox
 from lemonade_like.turns.completion import CompletionRequest
 from lemonade_like.turns.events import ContentDelta, Event, Finish, Usage
 from lemonade_like.turns.request import TurnRequest
@@ -197,8 +198,10 @@ def scripted_services(
     catalogue = FakeCatalogue(*MODELS)
     # No hub is there.
     place = HubPlace("http://127.0.0.1:9", Path("/nowhere"))
+    turns = turns or ScriptedTurns()
     return Services(
-        turns=turns or ScriptedTurns(),
+        turns=turns,
+        texts=turns,
         vectors=NoVectors(),
         pool=pool or FakePool(),
         catalogue=catalogue,
@@ -208,6 +211,7 @@ def scripted_services(
         statistics=Statistics(),
         responses=responses or ResponseStore(None),
         stop=stop,
+        tools=Toolbox({}),
         version="1.2.3",
         started_at=1_700_000_000.5,
     )

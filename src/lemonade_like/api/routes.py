@@ -21,6 +21,7 @@ from lemonade_like.api.lemonade import (
     shutdown,
     stats,
     system_info,
+    tools,
     variants,
 )
 from lemonade_like.api.llamacpp import engine, tokens
@@ -57,6 +58,7 @@ _FAMILIES: Final = (
     shutdown.router,
     metrics.router,
     logs.router,
+    tools.router,
 )
 #: Of these there is one at the root, too, where whoever watches servers looks for it.
 _AT_THE_ROOT: Final = (health.router, metrics.router)

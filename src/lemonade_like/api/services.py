@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from lemonade_like.pool.pool import LoadReport
     from lemonade_like.pool.status import ModelStatus
     from lemonade_like.store.responses import ResponseStore
+    from lemonade_like.tools.catalogue import Tool
+    from lemonade_like.tools.results import ToolOutcome
+    from lemonade_like.tools.toolbox import ToolServerReport
     from lemonade_like.turns.completion import CompletionRequest
     from lemonade_like.turns.events import Event, Usage
     from lemonade_like.turns.preview import RenderedPrompt
@@ -40,8 +43,12 @@ class TurnRunner(Protocol):
     async def render(self, request: TurnRequest) -> RenderedPrompt:
         """Return the prompt that the turn would begin with. Raises ``ServerError``."""
 
+
+class RawTextRunner(Protocol):
+    """Goes on with texts as they stand, and knows their tokens."""
+
     def complete(self, request: CompletionRequest) -> AsyncGenerator[list[Event], None]:
-        """Go on with a text as it stands; otherwise as ``run``."""
+        """Go on with a text; otherwise as ``TurnRunner.run``."""
 
     async def tokenize(self, request: TokenizeRequest) -> list[Any]:
         """Return the ids of a text, or objects of ``id`` and ``piece``. Raises ``ServerError``."""
@@ -188,11 +195,25 @@ class Observed(Protocol):
         """What is logged."""
 
 
+class ServerTools(Protocol):
+    """Knows the tools that the server may run, and runs them."""
+
+    async def report(self) -> list[ToolServerReport]:
+        """Return what each tool server has to offer, or why it has nothing; never raises."""
+
+    async def named(self, name: str) -> Tool:
+        """Return the tool of that name. Raises ``ToolNotFound``, ``ToolServerUnavailable``."""
+
+    async def call(self, tool: Tool, arguments: dict[str, Any]) -> ToolOutcome:
+        """Check the arguments, and run the tool; cancelling this stops it. Raises ``ServerError``."""
+
+
 @dataclass
 class Services:
     """The rooms that the endpoints reach. ``stop`` has the server end in order; it may be called more than once."""
 
     turns: TurnRunner
+    texts: RawTextRunner
     vectors: VectorMaker
     pool: ModelPool
     catalogue: ModelCatalogue
@@ -201,6 +222,7 @@ class Services:
     manager: ModelManager
     statistics: TurnStatistics
     responses: ResponseStore
+    tools: ServerTools
     stop: Callable[[], None]
     version: str
     started_at: float

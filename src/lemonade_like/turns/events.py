@@ -3,6 +3,10 @@
 A turn yields, in order: ``Progress`` any number of times, then deltas and ``MessageEnd`` as the model writes (and more
 ``Progress`` between them, if the engine dies and is started again), and last exactly one ``Finish``; a turn that fails
 raises a ``ServerError`` instead. A non-streaming answer is the same events folded.
+
+Where the server runs tools itself, an answer is several turns: first ``ServerTools`` for each tool server, then what
+the model writes, each call of such a tool as ``ServerToolCall`` when it is run and ``ServerToolResult`` when it is
+done, and what the model writes next. ``ToolCallStart`` is always a call for the client.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from lemonade_like.harmony.messages import Message
+    from lemonade_like.tools.catalogue import Tool
 
 FinishReason = Literal["stop", "length", "tool_calls"]
 
@@ -21,10 +26,10 @@ class Progress:
     """Something happens although no token has come yet; keep-alives are made from it.
 
     While ``stage`` is ``prefill``, ``done`` of ``total`` are prompt tokens. While it is ``queued``, ``done`` is the
-    place in the line, counted from 1. Otherwise both are 0.
+    place in the line, counted from 1. Otherwise both are 0. In ``tools``, the server's tools are at work.
     """
 
-    stage: Literal["queued", "loading", "prefill"]
+    stage: Literal["queued", "loading", "prefill", "tools"]
     done: int = 0
     total: int = 0
 
@@ -87,6 +92,37 @@ class MessageEnd:
 
 
 @dataclass(slots=True)
+class ServerTools:
+    """What one tool server, which the client has asked for by its ``label``, offers in this answer."""
+
+    label: str
+    tools: tuple[Tool, ...]
+
+
+@dataclass(slots=True)
+class ServerToolCall:
+    """The server runs a tool. ``index`` counts such calls of the whole answer from 0, and ``round`` the turns in which
+    the model made them. ``name`` is what the tool server calls the tool; ``arguments`` are as the model wrote them."""
+
+    index: int
+    id: str
+    label: str
+    name: str
+    arguments: str
+    round: int
+
+
+@dataclass(slots=True)
+class ServerToolResult:
+    """What the model is told of a call: ``text`` is what the tool returned, or with ``failed`` why there is nothing."""
+
+    index: int
+    id: str
+    text: str
+    failed: bool = False
+
+
+@dataclass(slots=True)
 class Usage:
     """Token counts of one turn. ``cached_tokens`` of the prompt were not read again; ``reasoning_tokens`` are part of
     ``completion_tokens``."""
@@ -111,4 +147,15 @@ class Finish:
     resumed: int = 0
 
 
-Event = Progress | ReasoningDelta | ContentDelta | ToolCallStart | ToolCallArgumentsDelta | MessageEnd | Finish
+Event = (
+    Progress
+    | ReasoningDelta
+    | ContentDelta
+    | ToolCallStart
+    | ToolCallArgumentsDelta
+    | MessageEnd
+    | ServerTools
+    | ServerToolCall
+    | ServerToolResult
+    | Finish
+)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import orjson
 
@@ -50,11 +50,12 @@ class Remembered:
         return (
             message.text == self.content
             and len(message.tool_calls) == len(self.calls)
-            and all(map(_is_same_call, message.tool_calls, self.calls))
+            and all(map(is_same_call, message.tool_calls, self.calls))
         )
 
 
-def _is_same_call(sent: ToolCall, generated: ToolCall) -> bool:
+def is_same_call(sent: ToolCall, generated: ToolCall) -> bool:
+    """Whether a client sends back the call that was generated."""
     if (sent.id, sent.name) != (generated.id, generated.name):
         return False
     if sent.arguments == generated.arguments:
@@ -67,10 +68,11 @@ def _is_same_call(sent: ToolCall, generated: ToolCall) -> bool:
 
 
 _Key = tuple[str, str, str]
+T = TypeVar("T")
 
 
-class ReasoningMemory:
-    """Turns by call id, apart for each client and model; bounded by bytes and by age. No bytes at all switch it off."""
+class CallMemory(Generic[T]):
+    """Things by call id, apart for each client and model; bounded by bytes and by age. Zero bytes switch it off."""
 
     def __init__(
         self, max_bytes: int, *, max_age: float = MAX_AGE_SECONDS, clock: Callable[[], float] = monotonic
@@ -79,17 +81,40 @@ class ReasoningMemory:
         self._used = 0
         self._max_age = max_age
         self._clock = clock
-        self._turns: OrderedDict[_Key, tuple[float, Remembered]] = OrderedDict()
+        self._kept: OrderedDict[_Key, tuple[float, int, T]] = OrderedDict()
+
+    def keep(self, owner: str, model: str, call_id: str, thing: T, size: int) -> None:
+        """Keep a thing of so many bytes; the oldest go when there is no room."""
+        if size > self._max_bytes:
+            return
+        self._kept[(owner, model, call_id)] = (self._clock(), size, thing)
+        self._used += size
+        while self._used > self._max_bytes or self._oldest_is_stale():
+            _, (_, dropped, _) = self._kept.popitem(last=False)
+            self._used -= dropped
+
+    def find(self, owner: str, model: str, call_id: str) -> T | None:
+        """Return what is kept, unless it is too old."""
+        since, _, thing = self._kept.get((owner, model, call_id), (0.0, 0, None))
+        return thing if thing is not None and self._clock() - since <= self._max_age else None
+
+    def _oldest_is_stale(self) -> bool:
+        since, _, _ = next(iter(self._kept.values()))
+        return self._clock() - since > self._max_age
+
+
+class ReasoningMemory:
+    """Turns by the id of their first call."""
+
+    def __init__(
+        self, max_bytes: int, *, max_age: float = MAX_AGE_SECONDS, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._turns: CallMemory[Remembered] = CallMemory(max_bytes, max_age=max_age, clock=clock)
 
     def remember(self, owner: str, model: str, turn: Remembered) -> None:
-        """Keep a turn under the id of its first call; the oldest go when there is no room."""
-        if not turn.calls or turn.size > self._max_bytes:
-            return
-        self._turns[(owner, model, turn.calls[0].id)] = (self._clock(), turn)
-        self._used += turn.size
-        while self._used > self._max_bytes or self._oldest_is_stale():
-            _, (_, dropped) = self._turns.popitem(last=False)
-            self._used -= dropped.size
+        """Keep a turn, if it has calls."""
+        if turn.calls:
+            self._turns.keep(owner, model, turn.calls[0].id, turn, turn.size)
 
     def recall(self, owner: str, model: str, chat: Sequence[ChatMessage]) -> dict[int, Remembered]:
         """Return the turns that messages of ``chat`` are, by place; a message that was changed is no such turn."""
@@ -97,11 +122,7 @@ class ReasoningMemory:
         for place, message in enumerate(chat):
             if not message.tool_calls:
                 continue
-            since, turn = self._turns.get((owner, model, message.tool_calls[0].id), (0.0, None))
-            if turn is not None and self._clock() - since <= self._max_age and turn.is_what(message):
+            turn = self._turns.find(owner, model, message.tool_calls[0].id)
+            if turn is not None and turn.is_what(message):
                 found[place] = turn
         return found
-
-    def _oldest_is_stale(self) -> bool:
-        since, _ = next(iter(self._turns.values()))
-        return self._clock() - since > self._max_age

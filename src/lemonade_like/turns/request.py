@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Recorded turns are read back by these types, so what they name must be importable at run time.
-from collections.abc import Callable  # noqa: TC003
+from collections.abc import Callable, Mapping  # noqa: TC003
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -44,8 +44,25 @@ class ResponseFormat:
 
 
 @dataclass(frozen=True)
+class ToolServerUse:
+    """A tool server of the configuration whose tools the server is to run for the model.
+
+    ``allowed`` names those that may be called, ``None`` is all but the ``excluded``; ``read_only`` takes only those
+    that say they change nothing. ``index`` is its place among the request's tools, and ``param`` where its label
+    stands.
+    """
+
+    label: str
+    allowed: frozenset[str] | None = None
+    read_only: bool = False
+    index: int = 0
+    param: str = "tools"
+    excluded: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class TurnRequest:
-    """One assistant turn.
+    """One assistant turn, or with ``tool_servers`` as many as it takes until the model has answered.
 
     ``model`` is the name that the client used. ``allowed_tools`` names those of the ``tools`` that may be called;
     ``None`` is all. ``max_tokens`` bounds what is generated, reasoning included; ``None`` is up to the context.
@@ -58,6 +75,12 @@ class TurnRequest:
     is not seen by another. ``client`` says who is in line, to be fair between those who wait; empty is the owner.
     ``model_identity``, ``knowledge_cutoff`` and ``current_date`` (``YYYY-MM-DD``) are what the
     system message says instead of the server's own. ``on_slot`` is called when the turn has its slot.
+
+    ``tool_servers`` are those whose tools the server runs itself, beside the client's own ``tools``; of those in
+    ``allowed_servers`` all may be called, whatever ``allowed_tools`` says. ``max_tool_rounds`` bounds how many turns
+    may call such tools, and ``max_server_calls`` how many calls are run; ``None`` is the server's bound.
+    ``server_calls`` tells by its id which call in the ``messages`` was run here: its server's label, and the tool's
+    name there.
     """
 
     model: str
@@ -81,6 +104,11 @@ class TurnRequest:
     model_identity: str | None = None
     knowledge_cutoff: str | None = None
     current_date: str | None = None
+    tool_servers: tuple[ToolServerUse, ...] = ()
+    allowed_servers: frozenset[str] = frozenset()
+    max_tool_rounds: int | None = None
+    max_server_calls: int | None = None
+    server_calls: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     on_slot: Callable[[], None] | None = field(default=None, compare=False, repr=False)
 
     @property

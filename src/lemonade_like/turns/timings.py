@@ -6,7 +6,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 class TurnTimings:
@@ -70,3 +70,15 @@ def _rate(what: str, tokens: int, milliseconds: float) -> dict[str, float]:
         f"{what}_per_token_ms": milliseconds / tokens if tokens else 0.0,
         f"{what}_per_second": 1000 * tokens / milliseconds if milliseconds else 0.0,
     }
+
+
+def of_several_turns(turns: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the timings of turns that make one answer, added up: tokens and milliseconds, and the rates of these."""
+    told = [turn for turn in turns if turn]
+    if len(told) <= 1:
+        return told[0] if told else {}
+    total: dict[str, Any] = {"cache_n": sum(turn.get("cache_n", 0) for turn in told)}
+    for what in ("prompt", "predicted"):
+        tokens = sum(turn.get(f"{what}_n", 0) for turn in told)
+        total |= {f"{what}_n": tokens, **_rate(what, tokens, sum(turn.get(f"{what}_ms", 0.0) for turn in told))}
+    return total

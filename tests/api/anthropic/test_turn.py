@@ -105,7 +105,19 @@ def test_what_says_nothing_here_is_ignored(field: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("field", "param"),
     [
-        ({"mcp_servers": [{"type": "url", "url": "https://x", "name": "x"}]}, "mcp_servers"),
+        ({"mcp_servers": [{"type": "url", "url": "https://x", "name": "x"}]}, "mcp_servers[0].url"),
+        ({"mcp_servers": [{"name": "x", "authorization_token": "x"}]}, "mcp_servers[0].authorization_token"),
+        (
+            {"mcp_servers": [{"name": "x", "tool_configuration": {"enabled": True}}]},
+            "mcp_servers[0].tool_configuration",
+        ),
+        ({"mcp_servers": [{"name": "x"}]}, "mcp_servers[0]"),
+        ({"mcp_servers": [{}]}, "mcp_servers[0].name"),
+        ({"mcp_servers": {"name": "x"}}, "mcp_servers"),
+        ({"tools": [{"type": "mcp_toolset"}]}, "tools[0].mcp_server_name"),
+        ({"tools": [{"type": "mcp_toolset", "mcp_server_name": "x"}]}, "tools[0].mcp_server_name"),
+        ({"tools": [{"type": "mcp_toolset", "mcp_server_name": "x", "configs": []}]}, "tools[0].configs"),
+        ({"max_tool_rounds": 0}, "max_tool_rounds"),
         ({"container": "container_1"}, "container"),
         ({"compaction": {"type": "compaction"}}, "compaction"),
         ({"thread": {"type": "create"}}, "thread"),
@@ -226,7 +238,7 @@ class TestMessages:
         assert (messages[1].tool_calls[0].id, messages[2].tool_call_id) == ("7Xk2", "7Xk2")
 
     @pytest.mark.parametrize(
-        "kind", ["server_tool_use", "web_search_tool_result", "mcp_tool_use", "bash_code_execution_tool_result"]
+        "kind", ["server_tool_use", "web_search_tool_result", "mcp_tool_listing", "bash_code_execution_tool_result"]
     )
     def test_what_only_anthropic_can_read_is_left_out(self, kind: str) -> None:
         block = {"type": kind, "id": 1, "content": {"encrypted_content": "…"}, "input": "x"}
@@ -364,7 +376,7 @@ class TestTools:
         assert tools_left_out(body(tools=tools)) == [kind]
 
     @pytest.mark.parametrize(
-        "kind", ["bash_20250124", "text_editor_20250728", "memory_20250818", "computer_20250124", "mcp_toolset", "what"]
+        "kind", ["bash_20250124", "text_editor_20250728", "memory_20250818", "computer_20250124", "what"]
     )
     def test_tools_whose_schema_only_claude_knows_are_refused(self, kind: str) -> None:
         error = refusal(tools=[WEATHER, {"type": kind, "name": "x"}])

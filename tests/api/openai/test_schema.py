@@ -69,7 +69,11 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"stop": ["a", 5]}, "stop[1]", "'stop[1]' must be a string, not 5."),
     ({"stop": ["a"] * 17}, "stop", "'stop' takes at most 16 entries, but has 17."),
     ({"stream": "yes"}, "stream", "'stream' must be true or false, not 'yes'."),
-    ({"tools": [{"type": "web_search"}]}, "tools[0].type", "'tools[0].type' must be 'function', but is 'web_search'."),
+    (
+        {"tools": [{"type": "web_search"}]},
+        "tools[0].type",
+        "'tools[0].type' must be 'function' or 'mcp', but is 'web_search'.",
+    ),
     (
         {"tools": [_tool("get weather")]},
         "tools[0].function.name",

@@ -20,6 +20,9 @@ from lemonade_like.turns.events import (
     MessageEnd,
     Progress,
     ReasoningDelta,
+    ServerToolCall,
+    ServerToolResult,
+    ServerTools,
     TokenLogprob,
     ToolCallArgumentsDelta,
     ToolCallStart,
@@ -368,3 +371,37 @@ def test_log_probabilities_stand_beside_their_text_streamed_and_whole() -> None:
     ]
     assert folded(events)["choices"][0]["logprobs"] == {"content": [four_object, end_object], "refusal": None}
     ChatCompletion.model_validate(folded(events), strict=True)
+
+
+SERVER_CALLS: list[Event] = [
+    ServerTools("weather", ()),
+    ReasoningDelta("hm"),
+    ServerToolCall(0, "call_1", "weather", "get_weather", '{"location":"Tokyo"}', 0),
+    ServerToolCall(1, "call_2", "weather", "get_time", "{}", 0),
+    ServerToolResult(1, "call_2", "no clock", failed=True),
+    ServerToolResult(0, "call_1", "sunny"),
+    ContentDelta("Sunny."),
+    Finish("stop", USAGE),
+]
+
+
+def test_calls_that_the_server_runs_are_told_apart_from_those_that_the_client_has_to_run() -> None:
+    message = folded(SERVER_CALLS)["choices"][0]["message"]
+    common = {"type": "mcp", "server_label": "weather", "round": 0}
+    assert message["server_tool_calls"] == [
+        {"index": 0, "id": "call_1", **common, "name": "get_weather", "arguments": '{"location":"Tokyo"}',
+         "output": "sunny"},
+        {"index": 1, "id": "call_2", **common, "name": "get_time", "arguments": "{}", "error": "no clock"},
+    ]  # fmt: skip
+    assert "tool_calls" not in message
+
+    *chunks, _ = streamed([SERVER_CALLS])
+    assert all("tool_calls" not in chunk["choices"][0]["delta"] for chunk in chunks)
+    steps = [step for chunk in chunks for step in chunk["choices"][0]["delta"].get("server_tool_calls", ())]
+    whole: dict[int, dict[str, Any]] = {}
+    for step in steps:
+        ChatCompletionChunk.model_validate(chunks[0])
+        whole.setdefault(step["index"], {}).update(step)
+    assert [whole[index] for index in sorted(whole)] == message["server_tool_calls"]
+    # Clients add deltas up, so nothing that is text is said twice.
+    assert [sorted(step) for step in steps[2:]] == [["error", "index"], ["index", "output"]]

@@ -6,6 +6,7 @@ import asyncio
 import json
 from contextlib import aclosing
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,7 @@ from lemonade_like.harmony.messages import ChatMessage, FunctionTool, MediaPart,
 from lemonade_like.turns.events import Event, ToolCallStart
 from lemonade_like.turns.recorded.replay import read_record
 from lemonade_like.turns.recorded.schema import Record
-from lemonade_like.turns.request import ResponseFormat, Sampling, TurnRequest
+from lemonade_like.turns.request import ResponseFormat, Sampling, ToolServerUse, TurnRequest
 from tests.support.fake_llama_server import one_by_one, requests_of
 from tests.support.recordings import recording
 from tests.support.rig import content, fake_rig, reasoning
@@ -105,7 +106,9 @@ async def test_the_request_comes_back_as_it_was(tmp_path: Path, vocabulary: Path
         "sampling": Sampling(temperature=0.5, seed=7, extra={"top_k": 3, "logit_bias": [[5, -1.0]]}),
         "stop": ("END",),
         "reasoning_effort": "low",
-        "top_logprobs": None,
+        "server_calls": MappingProxyType({"c1": ("lab", "get_weather")}),
+        "tool_servers": (ToolServerUse("lab", frozenset({"f"})),),
+        "on_slot": lambda: None,
     }
     async with fake_rig(tmp_path, vocabulary, one_by_one(writer.frames(ANSWER))) as plain:
         rig, kept = recording(plain)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from lemonade_like.api.anthropic.calls import input_json, shown_id
+from lemonade_like.api.anthropic.calls import input_json, server_id, shown_id
 from lemonade_like.turns.events import (
     ContentDelta,
     Event,
     Finish,
     Progress,
     ReasoningDelta,
+    ServerToolCall,
+    ServerToolResult,
     ToolCallArgumentsDelta,
     ToolCallStart,
 )
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
 TextKind = Literal["text", "thinking"]
+BlockKind = Literal["text", "thinking", "tool_use", "mcp_tool_use"]
 #: What a client sees of the reasoning: all of it, blocks that say nothing, or no blocks.
 ThinkingView = Literal["shown", "omitted", "none"]
 
@@ -42,7 +45,13 @@ class BlockSink(Protocol):
     def input(self, json: str) -> None:
         """Add to the JSON text of the call's input."""
 
-    def stop(self, kind: TextKind | Literal["tool_use"]) -> None:
+    def start_server_call(self, call_id: str, server: str, name: str) -> None:
+        """Begin a call that the server runs; its input follows as that of any call."""
+
+    def server_result(self, call_id: str, text: str, *, is_error: bool) -> None:
+        """Add a block with what such a call returned."""
+
+    def stop(self, kind: BlockKind) -> None:
         """End the block."""
 
     def finish(self, finish: Finish) -> None:
@@ -65,7 +74,7 @@ class Blocks:
         self._sink = sink
         self._live = live
         self._thinking = thinking
-        self._open: TextKind | Literal["tool_use"] | None = None
+        self._open: BlockKind | None = None
         self._seen: set[TextKind] = set()
         self._held: list[str] | None = None
 
@@ -90,6 +99,13 @@ class Blocks:
             elif isinstance(event, Finish):
                 self._close()
                 self._sink.finish(event)
+            elif isinstance(event, ServerToolCall):
+                self._close()
+                self._open, self._held = "mcp_tool_use", [event.arguments]
+                self._sink.start_server_call(server_id(event.id), event.label, event.name)
+                self._close()
+            elif isinstance(event, ServerToolResult):
+                self._sink.server_result(server_id(event.id), event.text, is_error=event.failed)
             elif isinstance(event, Progress):
                 self.prompt_tokens = event.total if event.stage == "prefill" else self.prompt_tokens
 

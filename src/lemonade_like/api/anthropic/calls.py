@@ -9,6 +9,7 @@ import orjson
 #: How a turn's own ids begin, and how Anthropic's do. What follows stays as it is: a turn is remembered by it.
 _OURS: Final = "call_"
 _THEIRS: Final = "toolu_"
+_OF_SERVER: Final = "mcptoolu_"
 
 #: The key under which Anthropic's documentation has arguments wrapped that are no JSON.
 INVALID_JSON: Final = "INVALID_JSON"
@@ -22,9 +23,15 @@ def shown_id(call_id: str) -> str:
     return _THEIRS + call_id.removeprefix(_OURS) if call_id.startswith(_OURS) else call_id
 
 
+def server_id(call_id: str) -> str:
+    """Return the id of a call that the server ran, as Anthropic's clients know those."""
+    return _OF_SERVER + call_id.removeprefix(_OURS) if call_id.startswith(_OURS) else call_id
+
+
 def own_id(shown: str) -> str:
     """Return the id that was shown so."""
-    return _OURS + shown.removeprefix(_THEIRS) if shown.startswith(_THEIRS) else shown
+    theirs = next((prefix for prefix in (_THEIRS, _OF_SERVER) if shown.startswith(prefix)), None)
+    return shown if theirs is None else _OURS + shown.removeprefix(theirs)
 
 
 def input_json(arguments: str) -> str:

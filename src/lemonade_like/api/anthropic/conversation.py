@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from lemonade_like.api.anthropic.calls import arguments_of, own_id
 from lemonade_like.api.anthropic.schema import UNREADABLE, BlockIn, BlockMessageIn, SourceIn
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.messages import ChatMessage, ContentPart, MediaPart, TextPart, ToolCall
+from lemonade_like.tools.catalogue import word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 T = TypeVar("T")
 
-_BELONGS: Final = {"thinking": "assistant", "tool_use": "assistant", "tool_result": "user"}
+_BELONGS: Final = {
+    "thinking": "assistant",
+    "tool_use": "assistant",
+    "mcp_tool_use": "assistant",
+    "mcp_tool_result": "assistant",
+    "tool_result": "user",
+}
+
+
+@dataclass
+class _Turn:
+    """An assistant's message in the making, with the ``results`` of those of its calls that the server ran."""
+
+    index: int
+    parts: list[ContentPart] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    calls: list[ToolCall] = field(default_factory=list)
+    results: list[ChatMessage] = field(default_factory=list)
+
+    def messages(self) -> Iterator[ChatMessage]:
+        # Blocks of one kind are joined as a turn joins them.
+        reasoning = "\n".join(self.reasoning) or None
+        yield ChatMessage(
+            "assistant", tuple(self.parts), reasoning=reasoning, tool_calls=tuple(self.calls), index=self.index
+        )
+        yield from self.results
 
 
 class BlockReader:
@@ -22,6 +49,8 @@ class BlockReader:
 
     def __init__(self) -> None:
         self._called: set[str] = set()
+        #: By its id, which call the server ran: the tool server's label, and the tool's name there.
+        self.server_calls: dict[str, tuple[str, str]] = {}
 
     def chat(self, messages: Sequence[BlockMessageIn]) -> Iterator[ChatMessage]:
         """Yield the messages of the chat. Raises ``BadRequest`` for a block that cannot be shown to a model."""
@@ -36,33 +65,38 @@ class BlockReader:
                         f"not '{message.role}'",
                     )
             if message.role == "assistant":
-                yield self._assistant(message, index, where)
+                yield from self._assistant(message, index, where)
             else:
                 yield from self._others(message, index, where)
 
-    def _assistant(self, message: BlockMessageIn, index: int, where: str) -> ChatMessage:
-        parts: list[ContentPart] = []
-        reasoning: list[str] = []
-        calls: list[ToolCall] = []
+    def _assistant(self, message: BlockMessageIn, index: int, where: str) -> Iterator[ChatMessage]:
+        """What the server's own tools returned stands within the message; each round up to there is one of its own."""
+        turn = _Turn(index)
         for place, block in enumerate(message.content):
             path = f"{where}.content[{place}]"
+            if turn.results and block.type not in ("mcp_tool_result", "mcp_tool_use", "tool_use"):
+                # What follows a result was written when that had been read.
+                yield from turn.messages()
+                turn = _Turn(index)
             if block.type == "thinking":
-                reasoning.append(_needed(block.thinking, block, path, "thinking"))
-            elif block.type == "tool_use":
-                call_id = own_id(_needed(block.id, block, path, "id"))
-                name = _needed(block.name, block, path, "name")
-                calls.append(ToolCall(call_id, name, arguments_of(_needed(block.input, block, path, "input"))))
-                self._called.add(call_id)
+                turn.reasoning.append(_needed(block.thinking, block, path, "thinking"))
+            elif block.type in ("tool_use", "mcp_tool_use"):
+                turn.calls.append(self._call(block, path))
+            elif block.type == "mcp_tool_result":
+                turn.results.append(self._result(block, index, path))
             else:
-                parts += _parts(block, path)
-        return ChatMessage(
-            "assistant",
-            tuple(parts),
-            # Blocks of one kind are joined as a turn joins them.
-            reasoning="\n".join(reasoning) or None,
-            tool_calls=tuple(calls),
-            index=index,
-        )
+                turn.parts += _parts(block, path)
+        yield from turn.messages()
+
+    def _call(self, block: BlockIn, path: str) -> ToolCall:
+        call_id = own_id(_needed(block.id, block, path, "id"))
+        name = _needed(block.name, block, path, "name")
+        arguments = arguments_of(_needed(block.input, block, path, "input"))
+        self._called.add(call_id)
+        if block.type == "mcp_tool_use":
+            self.server_calls[call_id] = (_needed(block.server_name, block, path, "server_name"), name)
+            name = word(name)
+        return ToolCall(call_id, name, arguments)
 
     def _others(self, message: BlockMessageIn, index: int, where: str) -> Iterator[ChatMessage]:
         """Results come before what the user says, wherever they stand: a model reads them after its calls."""

@@ -21,10 +21,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from lemonade_like.api.anthropic.server_tools import McpServerIn, ToolConfigIn
+
 _TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,128}")
 _WORD: Final = re.compile(r"\S{1,256}")
 #: What Anthropic's servers ran for a model of theirs, or encrypted: nobody else can read it.
-UNREADABLE: Final = re.compile(r"redacted_thinking|server_tool_use|mcp_tool_use|.+_tool_result")
+UNREADABLE: Final = re.compile(r"redacted_thinking|server_tool_use|mcp_tool_listing|(?!mcp).+_tool_result")
 
 
 def _tool_name(name: str) -> str:
@@ -95,6 +97,7 @@ class BlockIn(_Wire):
     thinking: str | None = None
     id: CalledName | None = None
     name: CalledName | None = None
+    server_name: CalledName | None = None
     input: dict[str, Any] | None = None
     tool_use_id: CalledName | None = None
     content: Annotated[list[BlockIn], BeforeValidator(_as_blocks)] | None = None
@@ -132,6 +135,11 @@ class ClientToolIn(_Wire):
     description: str | None = None
     input_schema: dict[str, Any] | None = Field(default=None, validate_default=True)
     strict: bool | None = None
+    mcp_server_name: str | None = Field(
+        default=None, validate_default=True, description="Of which server it is a toolset (type `mcp_toolset`)."
+    )
+    default_config: ToolConfigIn | None = None
+    configs: dict[str, ToolConfigIn] | None = None
     eager_input_streaming: bool | None = Field(
         default=None, description="true streams the input as the model writes it, whether or not it is valid JSON."
     )
@@ -140,6 +148,13 @@ class ClientToolIn(_Wire):
     def is_custom(self) -> bool:
         """Whether the client says itself what the tool takes."""
         return self.type in (None, "custom")
+
+    @field_validator("mcp_server_name")
+    @classmethod
+    def _toolsets_are_of_a_server(cls, name: str | None, info: ValidationInfo) -> str | None:
+        if name is None and info.data.get("type") == "mcp_toolset":
+            raise PydanticCustomError("missing_name", "is required in a toolset")
+        return name
 
     @field_validator("name", "input_schema")
     @classmethod
@@ -209,7 +224,12 @@ class CountTokensRequest(_Wire):
     output_config: OutputConfigIn | None = None
     output_format: OutputFormatIn | None = Field(default=None, description="An older name of output_config.format.")
     thread: Any = Field(default=None, description="Refused: conversations are not kept here.")
-    mcp_servers: _without("offer the tools of MCP servers as 'tools'") = None  # type: ignore[valid-type]
+    mcp_servers: list[McpServerIn] | None = Field(
+        default=None, description="Tool servers of the configuration whose tools the server is to run."
+    )
+    max_tool_rounds: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="How many times the model may call such tools before it has to answer."
+    )
 
 
 class MessagesRequest(CountTokensRequest):

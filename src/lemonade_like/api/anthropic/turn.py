@@ -15,9 +15,11 @@ from lemonade_like.api.anthropic.schema import (
     SystemBlockIn,
     ToolUseChoiceIn,
 )
-from lemonade_like.api.tools import check_choice, distinct
+from lemonade_like.api.anthropic.server_tools import server_uses
+from lemonade_like.api.tools import distinct
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.messages import ChatMessage, FunctionTool, TextPart
+from lemonade_like.turns.choice import check_choice
 from lemonade_like.turns.request import ResponseFormat, Sampling, ToolChoice, TurnRequest
 
 if TYPE_CHECKING:
@@ -45,10 +47,13 @@ def turn_request(body: CountTokensRequest) -> TurnRequest:
     """
     _check_thread(body)
     tools = distinct(_tools(body.tools or ()), "name")
-    names, choice = _chosen(tools, body.tool_choice)
+    servers = server_uses(body.mcp_servers or (), body.tools or ())
+    names, choice = _chosen(tools, body.tool_choice, checked=not servers)
+    blocks = BlockReader()
+    messages = (*_system(body.system or ()), *blocks.chat(body.messages))
     turn = TurnRequest(
         model=body.model,
-        messages=(*_system(body.system or ()), *BlockReader().chat(body.messages)),
+        messages=messages,
         tools=tools,
         tool_choice=choice,
         allowed_tools=names,
@@ -58,6 +63,9 @@ def turn_request(body: CountTokensRequest) -> TurnRequest:
         reasoning_budget=_budget(body),
         # Who says something of thinking knows its blocks, whatever the server does for others.
         reasoning_format=None if body.thinking is None else "separate",
+        tool_servers=servers,
+        max_tool_rounds=body.max_tool_rounds,
+        server_calls=blocks.server_calls,
     )
     if not isinstance(body, MessagesRequest):
         return turn
@@ -108,7 +116,7 @@ def _tools(offered: Sequence[ClientToolIn]) -> Iterator[FunctionTool]:
     for place, tool in enumerate(offered):
         if tool.is_custom and tool.name is not None:
             yield FunctionTool(tool.name, tool.description or "", tool.input_schema, bool(tool.strict), place)
-        elif tool.type is None or not _HOSTED.fullmatch(tool.type):
+        elif tool.type != "mcp_toolset" and (tool.type is None or not _HOSTED.fullmatch(tool.type)):
             raise BadRequest(
                 f"'tools[{place}].type' is '{tool.type}', a tool that only Claude models know how to call. "
                 "Declare it as a tool of your own, with 'name', 'description' and 'input_schema'.",
@@ -118,14 +126,16 @@ def _tools(offered: Sequence[ClientToolIn]) -> Iterator[FunctionTool]:
 
 
 def _chosen(
-    tools: tuple[FunctionTool, ...], choice: ToolUseChoiceIn | None
+    tools: tuple[FunctionTool, ...], choice: ToolUseChoiceIn | None, *, checked: bool
 ) -> tuple[frozenset[str] | None, ToolChoice]:
-    """The names of the tools that may be called, ``None`` for all, and how free the model is to."""
+    """The names of the tools that may be called, ``None`` for all, and how free the model is to. With tools of the
+    server, what may be chosen is not known yet, and so not ``checked``."""
     if choice is None:
         return None, "auto"
     names = [choice.name] if choice.type == "tool" and choice.name is not None else None
     mode = _CHOICES[choice.type]
-    check_choice(tools, names=names, required=choice.type if mode == "required" else None)
+    if checked:
+        check_choice(tools, names=names, required=choice.type if mode == "required" else None)
     return None if names is None else frozenset(names), mode
 
 

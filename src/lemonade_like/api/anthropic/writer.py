@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
 
-    from lemonade_like.api.anthropic.blocks import TextKind, ThinkingView
+    from lemonade_like.api.anthropic.blocks import BlockKind, TextKind, ThinkingView
     from lemonade_like.errors import ServerError
     from lemonade_like.turns.events import Event, Finish
 
@@ -124,12 +124,22 @@ class EventWriter:
         """Add to the JSON text of the call's input."""
         self._out += (self._delta, orjson.dumps(json), b"}}\n\n")
 
-    def stop(self, kind: TextKind | Literal["tool_use"]) -> None:
+    def start_server_call(self, call_id: str, server: str, name: str) -> None:
+        """Begin a call that the server runs."""
+        self._start_block(orjson.dumps(_server_call(call_id, server, name) | {"input": {}}))
+        self._delta = self._delta_of(b'{"type":"input_json_delta","partial_json":')
+
+    def server_result(self, call_id: str, text: str, *, is_error: bool) -> None:
+        """Add a block with what such a call returned."""
+        self._start_block(orjson.dumps(_server_result(call_id, text, is_error=is_error)))
+        self._stop_block()
+
+    def stop(self, kind: BlockKind) -> None:
         """End the block."""
         if kind == "thinking":
             signature = self._delta_of(b'{"type":"signature_delta","signature":')
             self._out += (signature, orjson.dumps(SIGNATURE), b"}}\n\n")
-        self._out.append(b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n' % self._index)
+        self._stop_block()
 
     def finish(self, finish: Finish) -> None:
         """End the message."""
@@ -150,6 +160,9 @@ class EventWriter:
         usage = Usage(prompt_tokens=self._blocks.prompt_tokens)
         message = orjson.dumps(self._header.message([], usage, _ending(None)))
         self._out.append(b'event: message_start\ndata: {"type":"message_start","message":%b}\n\n' % message)
+
+    def _stop_block(self) -> None:
+        self._out.append(b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n' % self._index)
 
     def _start_block(self, block: bytes) -> None:
         self._start()
@@ -210,10 +223,18 @@ class MessageFold:
         """Add to the JSON text of the call's input."""
         self._pieces.append(json)
 
-    def stop(self, kind: TextKind | Literal["tool_use"]) -> None:
+    def start_server_call(self, call_id: str, server: str, name: str) -> None:
+        """Begin a call that the server runs."""
+        self._start_block(_server_call(call_id, server, name))
+
+    def server_result(self, call_id: str, text: str, *, is_error: bool) -> None:
+        """Add a block with what such a call returned."""
+        self._start_block(_server_result(call_id, text, is_error=is_error))
+
+    def stop(self, kind: BlockKind) -> None:
         """End the block."""
         block, said = self._content[-1], "".join(self._pieces)
-        if kind == "tool_use":
+        if kind in ("tool_use", "mcp_tool_use"):
             # The model's own text goes out, number for number.
             block["input"] = orjson.Fragment(said)
             return
@@ -228,6 +249,15 @@ class MessageFold:
     def _start_block(self, block: dict[str, Any]) -> None:
         self._content.append(block)
         self._pieces = []
+
+
+def _server_call(call_id: str, server: str, name: str) -> dict[str, Any]:
+    return {"type": "mcp_tool_use", "id": call_id, "server_name": server, "name": name}
+
+
+def _server_result(call_id: str, text: str, *, is_error: bool) -> dict[str, Any]:
+    content = [{"type": "text", "text": text}]
+    return {"type": "mcp_tool_result", "tool_use_id": call_id, "is_error": is_error, "content": content}
 
 
 def _ending(reason: str | None, stop_sequence: str | None = None) -> dict[str, str | None]:

@@ -91,7 +91,7 @@ async def tokenize(request: Request) -> Response:
         with_pieces=bool(body.with_pieces),
         client=client_of(request),
     )
-    tokens = await while_connected(request.receive, services(request).turns.tokenize(wanted))
+    tokens = await while_connected(request.receive, services(request).texts.tokenize(wanted))
     return await _json({"tokens": tokens})
 
 
@@ -106,7 +106,7 @@ async def detokenize(request: Request) -> Response:
     """Say the text of token ids, control tokens spelled out. Bytes that are no text become U+FFFD."""
     body = validated(DetokenizeBody, await read_json_object(request))
     note(request.scope, model=body.model)
-    asked = services(request).turns.detokenize(body.model, body.tokens, client_of(request))
+    asked = services(request).texts.detokenize(body.model, body.tokens, client_of(request))
     return await _json({"content": await while_connected(request.receive, asked)})
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from lemonade_like.api.openai.fields import (
     Amount,
@@ -31,6 +31,7 @@ from lemonade_like.api.openai.fields import (
     without,
     word,
 )
+from lemonade_like.api.openai.server_tools import ServerToolCallIn, ServerToolFields
 
 
 class _Wire(BaseModel):
@@ -85,6 +86,7 @@ class MessageIn(_Wire):
     reasoning: str | None = None
     thinking: str | None = None
     tool_calls: list[ToolCallIn] | None = None
+    server_tool_calls: list[ServerToolCallIn] | None = None
     function_call: FunctionCallIn | None = None
     tool_call_id: str | None = None
     channel: str | None = None
@@ -120,16 +122,23 @@ class FunctionIn(_Wire):
     strict: bool | None = None
 
 
-class ToolIn(_Wire):
-    """A tool that the client offers."""
+class ToolIn(_Wire, ServerToolFields):
+    """A tool: a function that the client offers, or the tools of one of the server's tool servers."""
 
-    type: Literal["function"] = "function"
-    function: FunctionIn
+    type: Literal["function", "mcp"] = "function"
+    function: FunctionIn | None = Field(default=None, validate_default=True)
 
     @model_validator(mode="before")
     @classmethod
     def _has_the_form_of_this_api(cls, tool: Any) -> Any:
         return nested_function(tool)
+
+    @field_validator("function")
+    @classmethod
+    def _functions_are_there(cls, function: FunctionIn | None, info: ValidationInfo) -> FunctionIn | None:
+        if function is None and info.data.get("type") == "function":
+            raise PydanticKnownError("missing")
+        return function
 
 
 class NamedFunctionIn(_Wire):
@@ -297,6 +306,12 @@ class ChatCompletionRequest(SamplersIn):
     tools: list[ToolIn] | None = None
     tool_choice: Annotated[ToolChoiceIn, BeforeValidator(_tool_choice_form)] | None = None
     parallel_tool_calls: bool | None = None
+    max_tool_rounds: int | None = Field(
+        default=None,
+        ge=1,
+        description="How many times the model may call the server's tools before it has to answer; the server has its "
+        "own bound.",
+    )
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
     seed: int | None = Field(default=None, ge=-(2**63), le=2**64 - 1)
@@ -359,9 +374,11 @@ class ChatCompletionRequest(SamplersIn):
         return value
 
     @property
-    def offered(self) -> list[FunctionIn]:
-        """The functions that may be called, in whichever form they are offered."""
-        return self.functions or [tool.function for tool in self.tools or ()]
+    def offered(self) -> list[tuple[int, FunctionIn]]:
+        """The client's functions that may be called, in whichever form they are offered, each with its place."""
+        if self.functions:
+            return list(enumerate(self.functions))
+        return [(place, tool.function) for place, tool in enumerate(self.tools or ()) if tool.function is not None]
 
     @property
     def choices(self) -> int:

@@ -11,10 +11,12 @@ from lemonade_like.api.openai.schema import (
     ResponseFormatIn,
     SamplersIn,
 )
-from lemonade_like.api.tools import check_choice, distinct
+from lemonade_like.api.openai.server_tools import rounds_before, server_uses
+from lemonade_like.api.tools import distinct
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.conversation import EFFORTS
 from lemonade_like.harmony.messages import ChatMessage, ContentPart, FunctionTool, MediaPart, TextPart, ToolCall
+from lemonade_like.turns.choice import check_choice
 from lemonade_like.turns.request import ReasoningFormat, ResponseFormat, Sampling, ToolChoice, TurnRequest
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ def turn_request(body: ChatCompletionRequest) -> TurnRequest:
             that is known.
     """
     tools = _tools(body)
-    allowed, choice = _chosen(tools, body)
+    servers = server_uses(body.tools or ())
+    allowed, choice = _chosen(tools, body, checked=not servers)
     return TurnRequest(
         model=body.model,
         messages=(*_messages(body.messages), *_prefill(body)),
@@ -55,19 +58,29 @@ def turn_request(body: ChatCompletionRequest) -> TurnRequest:
         model_identity=body.model_identity,
         knowledge_cutoff=body.knowledge_cutoff,
         current_date=body.current_date,
+        tool_servers=servers,
+        max_tool_rounds=body.max_tool_rounds,
+        server_calls={
+            call.id: (call.server_label, call.name)
+            for message in body.messages
+            for call in message.server_tool_calls or ()
+        },
     )
 
 
 def _tools(body: ChatCompletionRequest) -> tuple[FunctionTool, ...]:
     tools = (
         FunctionTool(function.name, function.description or "", function.parameters, bool(function.strict), place)
-        for place, function in enumerate(body.offered)
+        for place, function in body.offered
     )
     return distinct(tools, "name", field="functions") if body.functions else distinct(tools, "function.name")
 
 
-def _chosen(tools: tuple[FunctionTool, ...], body: ChatCompletionRequest) -> tuple[frozenset[str] | None, ToolChoice]:
-    """The names of the tools that may be called, ``None`` for all, and how free the model is to."""
+def _chosen(
+    tools: tuple[FunctionTool, ...], body: ChatCompletionRequest, *, checked: bool
+) -> tuple[frozenset[str] | None, ToolChoice]:
+    """The names of the tools that may be called, ``None`` for all, and how free the model is to. With tools of the
+    server, what may be chosen is not known yet, and so not ``checked``."""
     choice, field = body.tool_choice, "tool_choice"
     if choice is None:
         choice, field = body.function_call, "function_call"
@@ -75,7 +88,8 @@ def _chosen(tools: tuple[FunctionTool, ...], body: ChatCompletionRequest) -> tup
         return None, "auto"
     names = choice.names
     required = "required" if choice.mode == "required" else None
-    check_choice(tools, names=names, required=required, field=field)
+    if checked:
+        check_choice(tools, names=names, required=required, field=field)
     return None if names is None else frozenset(names), choice.mode
 
 
@@ -101,6 +115,7 @@ def _messages(messages: Sequence[MessageIn]) -> Iterator[ChatMessage]:
         call_id = message.tool_call_id
         if message.role == "function" and call_id is None:
             call_id = legacy_calls.get(message.name or "")
+        yield from rounds_before(message.server_tool_calls or (), index)
         yield ChatMessage(
             role="tool" if message.role == "function" else message.role,
             content=tuple(_part(part) for part in message.content or ()),

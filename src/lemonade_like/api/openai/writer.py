@@ -21,6 +21,9 @@ from lemonade_like.turns.events import (
     MessageEnd,
     Progress,
     ReasoningDelta,
+    ServerToolCall,
+    ServerToolResult,
+    ServerTools,
     TokenLogprob,
     ToolCallArgumentsDelta,
     ToolCallStart,
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 Batch = tuple[int, Sequence[Event]]
 
 _DONE: Final = b"data: [DONE]\n\n"
-_SILENT: Final = (Progress, MessageEnd)
+_SILENT: Final = (Progress, MessageEnd, ServerTools)
 
 
 @dataclass(frozen=True)
@@ -177,15 +180,24 @@ class _ChoiceChunks:
                     continue
                 self._has_answer = True
                 out += (self._delta, self._call_start(event), close)
-            elif isinstance(event, Progress):
-                self.progress = event
-            elif isinstance(event, MessageEnd):
-                if self._raw is not None:
-                    self._raw.append(_harmony_object(event.message))
-            elif isinstance(event, Finish):
-                self.finish = event
-                out.append(self._finish_chunk(event))
+            else:
+                out.append(self._other(event))
         return b"".join(out)
+
+    def _other(self, event: Event) -> bytes:
+        """What comes seldom."""
+        if isinstance(event, Finish):
+            self.finish = event
+            return self._finish_chunk(event)
+        if isinstance(event, ServerToolCall | ServerToolResult):
+            # A field of its own: what stands in tool_calls, a client would run.
+            said = orjson.dumps(_server_call_delta(event))
+            return b'%b"server_tool_calls":[%b]%b' % (self._delta, said, self._close)
+        if isinstance(event, Progress):
+            self.progress = event
+        elif isinstance(event, MessageEnd) and self._raw is not None:
+            self._raw.append(_harmony_object(event.message))
+        return b""
 
     def _call_start(self, event: ToolCallStart) -> bytes:
         name = orjson.dumps(event.name)
@@ -264,6 +276,7 @@ class _FoldedChoice:
         self._logprobs: list[TokenLogprob] = []
         self._reasoning: list[str] = []
         self._calls: dict[int, _FoldedCall] = {}
+        self._server_calls: list[dict[str, Any]] = []
 
     def add(self, event: Event) -> None:
         if isinstance(event, ContentDelta):
@@ -276,6 +289,10 @@ class _FoldedChoice:
             self._calls[event.index].arguments.append(event.text)
         elif isinstance(event, ToolCallStart):
             self._calls[event.index] = _FoldedCall(event.id, event.name)
+        elif isinstance(event, ServerToolCall):
+            self._server_calls.append(_server_call_delta(event))
+        elif isinstance(event, ServerToolResult):
+            self._server_calls[event.index] |= _server_call_delta(event)
         elif isinstance(event, MessageEnd):
             if self._raw is not None:
                 self._raw.append(_harmony_object(event.message))
@@ -309,9 +326,26 @@ class _FoldedChoice:
                 }
                 for _, call in sorted(self._calls.items())
             ]
+        if self._server_calls:
+            message["server_tool_calls"] = self._server_calls
         if self._raw is not None:
             message["harmony"] = self._raw
         return message
+
+
+def _server_call_delta(event: ServerToolCall | ServerToolResult) -> dict[str, Any]:
+    """A call that the server runs, or what came of it; one after the other, they add up to the whole."""
+    if isinstance(event, ServerToolResult):
+        return {"index": event.index, "error" if event.failed else "output": event.text}
+    return {
+        "index": event.index,
+        "id": event.id,
+        "type": "mcp",
+        "server_label": event.label,
+        "name": event.name,
+        "arguments": event.arguments,
+        "round": event.round,
+    }
 
 
 def _reason(finish: Finish, function_call: bool) -> str:

@@ -21,7 +21,7 @@ def read(**fields: Any) -> list[CompletionRequest]:
 
 
 def test_little_said_is_all_as_usual() -> None:
-    assert read() == [CompletionRequest("m", "Hi")]
+    assert read() == [CompletionRequest("m", "Hi", whole=True)]
     assert read(best_of=1, logprobs=None, echo=False, stop=None, user="me", suffix="", n=1, unknown=1) == read()
 
 

@@ -134,7 +134,7 @@ def test_a_custom_tool_is_a_function_that_takes_text() -> None:
 @pytest.mark.parametrize(
     "kind",
     [
-        *("web_search", "web_search_preview", "file_search", "code_interpreter", "computer_use_preview", "mcp"),
+        *("web_search", "web_search_preview", "file_search", "code_interpreter", "computer_use_preview"),
         *("image_generation", "local_shell", "shell", "apply_patch", "tool_search", "namespace"),
     ],
 )
@@ -144,7 +144,7 @@ def test_tools_that_others_run_are_left_out(kind: str) -> None:
     assert tools_left_out(asked) == [kind]
 
 
-@pytest.mark.parametrize("kind", ["web_search_call", "local_shell_call", "local_shell_call_output", "mcp_call"])
+@pytest.mark.parametrize("kind", ["web_search_call", "local_shell_call", "local_shell_call_output", "mcp_list_tools"])
 def test_what_such_tools_did_is_not_shown(kind: str) -> None:
     assert len(said({"type": kind, "id": "x"}, {"role": "user", "content": "Hi"})) == 1
 
@@ -217,7 +217,6 @@ def test_what_says_nothing_to_the_model_is_taken() -> None:
         stream_options={"include_obfuscation": False},
         include=["file_search_call.results"],
         metadata={"a": "b"},
-        max_tool_calls=3,
     )
     assert asked == turn()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -23,12 +24,16 @@ from lemonade_like.turns.events import (
     MessageEnd,
     Progress,
     ReasoningDelta,
+    ServerToolCall,
+    ServerToolResult,
+    ServerTools,
     TokenLogprob,
     ToolCallArgumentsDelta,
     ToolCallStart,
     Usage,
 )
 from tests.support.responses import WEATHER, checked, events_of, put_together
+from tests.support.toolboxes import tool
 
 USAGE = Usage(prompt_tokens=10, completion_tokens=7, reasoning_tokens=3, cached_tokens=4)
 DONE = Finish("stop", USAGE)
@@ -389,3 +394,51 @@ def test_nothing_that_was_said_is_lost(events: list[Event]) -> None:
     assert "".join(shown).replace("\n", "") == said.replace("\n", "")
     arguments = "".join(event.text for event in events if isinstance(event, ToolCallArgumentsDelta))
     assert "".join(item["arguments"] for item in items if item["type"] == "function_call") == arguments
+
+
+CALL = ServerToolCall(0, "call_1", "weather", "get_weather", '{"location":"Tokyo"}', 0)
+OTHER = ServerToolCall(1, "call_2", "weather", "get_time", "", 0)
+
+
+def test_the_servers_tools_and_its_calls_are_items() -> None:
+    events: list[Event] = [
+        ServerTools("weather", (tool("weather", "get_weather"),)),
+        ReasoningDelta("hm"),
+        CALL,
+        OTHER,
+        ServerToolResult(1, "call_2", "no clock", failed=True),
+        ServerToolResult(0, "call_1", "sunny"),
+        ReasoningDelta("\nI see."),
+        ContentDelta("Sunny."),
+    ]
+    offer, thought, call, other, more, answer = output(*events)
+
+    assert (offer["type"], offer["server_label"], offer["tools"][0]["name"]) == (
+        "mcp_list_tools",
+        "weather",
+        "get_weather",
+    )
+    assert (call["type"], call["status"], call["output"], call["error"]) == ("mcp_call", "completed", "sunny", None)
+    assert (call["server_label"], call["name"], call["arguments"]) == ("weather", "get_weather", CALL.arguments)
+    assert (other["status"], other["output"]) == ("failed", None)
+    assert other["error"]["content"] == [{"type": "text", "text": "no clock"}]
+    assert [item["content"][0]["text"] for item in (thought, more, answer)] == ["hm", "I see.", "Sunny."]
+
+
+def test_tools_that_the_conversation_lists_already_are_not_listed_again() -> None:
+    fold = ResponseFold(replace(header(), listed=frozenset({"weather"})))
+    fold.add([ServerTools("weather", ()), ServerTools("web", ()), DONE])
+    assert [item["server_label"] for item in fold.response()["output"]] == ["web"]
+
+
+def test_a_call_whose_answer_fails_is_incomplete() -> None:
+    writer = EventWriter(header())
+    events = events_of(writer.write([CALL]) + writer.fail(EngineFailure("gone")))
+    (item,) = events[-1]["response"]["output"]
+    assert (item["type"], item["status"], item["arguments"]) == ("mcp_call", "incomplete", CALL.arguments)
+
+
+def test_the_tools_of_a_server_are_repeated_as_they_were_asked_for() -> None:
+    asked = {"type": "mcp", "server_label": "weather", "allowed_tools": ["get_weather"], "require_approval": "never"}
+    (said,) = folded(DONE, tools=[asked])["tools"]
+    assert said == {**asked, "allowed_tools": {"tool_names": ["get_weather"]}}

@@ -49,7 +49,7 @@ async def create_completion(request: Request) -> Response:
     note(request.scope, model=body.model, stream=bool(body.stream))
     rooms = services(request)
     header = AnswerHeader(body.model, f"lemonade-like-{rooms.version}", id=f"cmpl-{secrets.token_hex(12)}")
-    turns = [echoing(rooms.turns, each) if body.echo else rooms.turns.complete(each) for each in wanted]
+    turns = [echoing(rooms.texts, each) if body.echo else rooms.texts.complete(each) for each in wanted]
     batches = side_by_side(few_at_once(turns, _AT_ONCE))
 
     if body.stream:

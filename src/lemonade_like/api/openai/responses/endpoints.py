@@ -13,7 +13,7 @@ from lemonade_like.api.body import read_json_object
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.intake import for_client
 from lemonade_like.api.openai.responses.header import response_header
-from lemonade_like.api.openai.responses.items import kept_items
+from lemonade_like.api.openai.responses.items import kept_items, listed_servers
 from lemonade_like.api.openai.responses.kept import kept_response, not_found, said_before, with_references
 from lemonade_like.api.openai.responses.schema import CountInputTokensRequest, ItemIn, ResponsesRequest
 from lemonade_like.api.openai.responses.turn import tools_left_out, turn_request
@@ -49,11 +49,11 @@ _MANY_ITEMS: Final = 500
 async def create_response(request: Request) -> Response:
     """Answer a conversation with output items, whole or as a stream of events."""
     rooms = services(request)
-    body, wanted = await _read(request, ResponsesRequest)
+    body, wanted, listed = await _read(request, ResponsesRequest)
     note(request.scope, model=wanted.model, stream=bool(body.stream))
     _note_tools_left_out(request, body)
     is_kept = body.store is not False and not rooms.responses.keeps_nothing
-    header = response_header(body, stored=is_kept)
+    header = response_header(body, stored=is_kept, listed=listed)
     fold = ResponseFold(header)
 
     async def keep() -> None:
@@ -86,7 +86,7 @@ async def create_response(request: Request) -> Response:
 )
 async def count_input_tokens(request: Request) -> Response:
     """Say how many tokens the prompt of a response would have. Takes the same body, and generates nothing."""
-    body, wanted = await _read(request, CountInputTokensRequest)
+    body, wanted, _ = await _read(request, CountInputTokensRequest)
     note(request.scope, model=wanted.model)
     _note_tools_left_out(request, body)
     try:
@@ -147,8 +147,9 @@ async def list_input_items(
     )
 
 
-async def _read(request: Request, form: type[BodyT]) -> tuple[BodyT, TurnRequest]:
-    """The body with all items in place, and the turn for the client that sent it."""
+async def _read(request: Request, form: type[BodyT]) -> tuple[BodyT, TurnRequest, frozenset[str]]:
+    """The body with all items in place, the turn for the client that sent it, and of which tool servers the
+    conversation tells already."""
     store, owner = services(request).responses, _owner(request)
     data = await read_json_object(request)
     said = data.get("input")
@@ -158,12 +159,13 @@ async def _read(request: Request, form: type[BodyT]) -> tuple[BodyT, TurnRequest
     items = await with_references(store, owner, body.input or ())
     body = body.model_copy(update={"input": items})
 
-    def translate() -> TurnRequest:
-        return turn_request(body, [ItemIn.model_validate(item) for item in before])
+    def translate() -> tuple[TurnRequest, frozenset[str]]:
+        history = [ItemIn.model_validate(item) for item in before]
+        return turn_request(body, history), listed_servers((*history, *items))
 
     long = len(before) + len(items) > _MANY_ITEMS
-    turn = await asyncio.to_thread(translate) if long else translate()
-    return body, for_client(request, turn)
+    turn, listed = await asyncio.to_thread(translate) if long else translate()
+    return body, for_client(request, turn), listed
 
 
 async def _followed(

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     )
 
 
-def response_header(body: ResponsesRequest, *, stored: bool) -> ResponseHeader:
-    """Return the header of the response to this request; ``stored`` says whether it will be kept."""
+def response_header(body: ResponsesRequest, *, stored: bool, listed: frozenset[str] = frozenset()) -> ResponseHeader:
+    """Return the header of the response to this request.
+
+    ``stored`` says whether it will be kept; ``listed`` are the tool servers of which the conversation tells already.
+    """
     reasoning = body.reasoning
     asked = {
         "model": body.model,
@@ -45,12 +48,15 @@ def response_header(body: ResponsesRequest, *, stored: bool) -> ResponseHeader:
         "safety_identifier": body.safety_identifier,
         "prompt_cache_key": body.prompt_cache_key,
     }
-    return ResponseHeader(asked, custom_tools(body), body.wants_encrypted_reasoning)
+    return ResponseHeader(asked, custom_tools(body), body.wants_encrypted_reasoning, listed)
 
 
 def _tool(tool: ResponseToolIn) -> dict[str, Any]:
+    if tool.is_on_server:
+        said = {"server_label", "server_description", "allowed_tools"}
+        return {"type": "mcp", "require_approval": "never", **tool.model_dump(include=said, exclude_none=True)}
     if tool.type == "custom":
-        return tool.model_dump(exclude_none=True, exclude={"parameters", "strict"})
+        return tool.model_dump(exclude_none=True, include={"type", "name", "description", "format"})
     return {
         "type": tool.type,
         "name": tool.name,

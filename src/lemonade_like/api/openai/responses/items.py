@@ -11,9 +11,11 @@ from lemonade_like.api.openai.responses.ids import input_id
 from lemonade_like.api.openai.responses.sealed import unsealed
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.messages import ChatMessage, ContentPart, MediaPart, TextPart, ToolCall
+from lemonade_like.tools.catalogue import word
+from lemonade_like.tools.results import told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from lemonade_like.api.openai.responses.schema import InputPartIn, ItemIn
     from lemonade_like.harmony.messages import Role
@@ -22,12 +24,12 @@ T = TypeVar("T")
 
 #: What tools on OpenAI's servers did, or a client's tool that only OpenAI's models know. It is not shown to the model.
 UNREADABLE: Final = re.compile(
-    r"(web_search|file_search|image_generation|code_interpreter|computer|mcp|local_shell|shell|apply_patch|tool_search)"
-    r"_(call|call_output|output|list_tools|approval_request|approval_response)"
+    r"(web_search|file_search|image_generation|code_interpreter|computer|local_shell|shell|apply_patch|tool_search)"
+    r"_(call|call_output|output)|mcp_list_tools|mcp_approval_request|mcp_approval_response"
     r"|additional_tools|configuration_update|program|program_output|compaction|compaction_trigger"
 )
 
-_CALLS: Final = ("function_call", "custom_tool_call")
+_CALLS: Final = ("function_call", "custom_tool_call", "mcp_call")
 _OUTPUTS: Final = ("function_call_output", "custom_tool_call_output")
 _TEXTS: Final = ("input_text", "output_text", "reasoning_text", "summary_text", "text")
 #: How ids of items begin, by type.
@@ -38,17 +40,24 @@ _KINDS: Final = {
     "custom_tool_call": "ctc",
     "function_call_output": "fco",
     "custom_tool_call_output": "ctco",
+    "mcp_call": "mcp",
+    "mcp_list_tools": "mcpl",
 }
 
 
 @dataclass
 class _Assistant:
-    """An assistant's message in the making."""
+    """An assistant's message in the making, with the ``results`` of those of its calls that the server ran."""
 
     index: int
     parts: list[ContentPart] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     calls: list[ToolCall] = field(default_factory=list)
+    results: list[ChatMessage] = field(default_factory=list)
+
+    def messages(self) -> tuple[ChatMessage, ...]:
+        """Return it, and the results that follow it."""
+        return (self.message(), *self.results)
 
     def message(self) -> ChatMessage:
         # Blocks of one kind are joined as a turn joins them.
@@ -77,12 +86,16 @@ def chat(history: Sequence[ItemIn], items: Sequence[ItemIn]) -> Iterator[ChatMes
         if UNREADABLE.fullmatch(item.type):
             continue
         if item.type in ("reasoning", *_CALLS) or (item.type == "message" and item.role == "assistant"):
+            if assistant is not None and assistant.results and item.type in ("reasoning", "message"):
+                # What follows a result was written when that had been read.
+                yield from assistant.messages()
+                assistant = None
             assistant = assistant or _Assistant(index)
             _add(item, assistant, path)
             called.update(call.id for call in assistant.calls)
             continue
         if assistant is not None:
-            yield assistant.message()
+            yield from assistant.messages()
             assistant = None
         if item.type == "message":
             role: Role = _needed(item.role, item, path, "role")
@@ -97,7 +110,26 @@ def chat(history: Sequence[ItemIn], items: Sequence[ItemIn]) -> Iterator[ChatMes
                 code="invalid_value",
             )
     if assistant is not None:
-        yield assistant.message()
+        yield from assistant.messages()
+
+
+def server_calls(items: Iterable[ItemIn]) -> dict[str, tuple[str, str]]:
+    """Return by its id which call the server ran: the tool server's label, and the tool's name there."""
+    return {
+        call_id: (item.server_label or "", item.name or "")
+        for item in items
+        if item.type == "mcp_call" and (call_id := _server_call_id(item)) is not None
+    }
+
+
+def listed_servers(items: Iterable[ItemIn]) -> frozenset[str]:
+    """Return the labels of the tool servers whose tools a conversation lists."""
+    return frozenset(item.server_label for item in items if item.type == "mcp_list_tools" and item.server_label)
+
+
+def _server_call_id(item: ItemIn) -> str | None:
+    """The id by which the model knows it; a client may have kept no more than OpenAI's fields."""
+    return item.call_id or item.id
 
 
 def _add(item: ItemIn, assistant: _Assistant, path: str) -> None:
@@ -106,6 +138,14 @@ def _add(item: ItemIn, assistant: _Assistant, path: str) -> None:
     elif item.type == "reasoning":
         if said := _reasoning(item):
             assistant.reasoning.append(said)
+    elif item.type == "mcp_call":
+        call_id = _needed(_server_call_id(item), item, path, "id")
+        name = _needed(item.name, item, path, "name")
+        _needed(item.server_label, item, path, "server_label")
+        assistant.calls.append(ToolCall(call_id, word(name), _needed(item.arguments, item, path, "arguments")))
+        text = told(_error(item.error) if item.error else _texts(item.output), failed=bool(item.error))
+        result = ChatMessage("tool", (TextPart(text),), tool_call_id=call_id, index=assistant.index)
+        assistant.results.append(result)
     else:
         call_id = _needed(item.call_id, item, path, "call_id")
         name = _needed(item.name, item, path, "name")
@@ -114,6 +154,16 @@ def _add(item: ItemIn, assistant: _Assistant, path: str) -> None:
         else:
             arguments = custom.arguments_of(_needed(item.input, item, path, "input"))
         assistant.calls.append(ToolCall(call_id, name, arguments))
+
+
+def _error(error: dict[str, Any] | str) -> str:
+    """What a failed call says, in any of OpenAI's forms."""
+    if isinstance(error, str):
+        return error
+    parts = error.get("content")
+    if isinstance(parts, list):
+        return "\n".join(str(part["text"]) for part in parts if isinstance(part, dict) and "text" in part)
+    return str(parts or error.get("message") or "The tool failed.")
 
 
 def _reasoning(item: ItemIn) -> str:
@@ -200,6 +250,13 @@ def _kept(item: ItemIn, item_id: str) -> dict[str, Any]:
         parts = item.output or []
         as_text = len(parts) == 1 and parts[0].type == "input_text"
         kept |= {"call_id": item.call_id, "output": parts[0].text if as_text else [_kept_input(one) for one in parts]}
+    elif item.type == "mcp_list_tools":
+        kept |= {"server_label": item.server_label, "tools": item.tools or [], "error": item.error}
+        del kept["status"]
+    elif item.type == "mcp_call":
+        kept |= {"server_label": item.server_label, "name": item.name, "arguments": item.arguments}
+        kept |= {"output": _texts(item.output) if item.output else None, "error": item.error}
+        kept |= {"status": "failed" if item.error else "completed", "call_id": _server_call_id(item)}
     else:
         text = "arguments" if item.type == "function_call" else "input"
         kept |= {"call_id": item.call_id, "name": item.name, text: getattr(item, text)}

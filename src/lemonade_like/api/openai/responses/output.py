@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from lemonade_like.api.openai.responses.custom import input_of
 from lemonade_like.api.openai.responses.ids import output_id
 from lemonade_like.api.openai.responses.sealed import sealed
+from lemonade_like.api.openai.responses.server_items import CallItem, ListItem
 from lemonade_like.turns.events import (
     ContentDelta,
     Event,
     Finish,
     Progress,
     ReasoningDelta,
+    ServerToolCall,
+    ServerToolResult,
+    ServerTools,
     TokenLogprob,
     ToolCallArgumentsDelta,
     ToolCallStart,
@@ -103,14 +107,23 @@ class ItemSink(Protocol):
     def stop(self, item: OutputItem) -> None:
         """End the item; its text is whole."""
 
+    def listed(self, item: ListItem) -> None:
+        """Tell of a tool server's tools."""
+
+    def called(self, item: CallItem) -> None:
+        """Begin a call that the server runs; others may begin before its result is there."""
+
+    def returned(self, item: CallItem) -> None:
+        """End such a call."""
+
 
 class Output:
     """Follows a turn, whose calls are written one after the other.
 
     Commentary and the answer are messages of their own. ``custom`` names the tools that take text: what they are given
     is told when it is whole, since the model writes it as JSON. ``packed`` has reasoning items carry their text as
-    ``encrypted_content`` too. A turn joins blocks of one kind by a newline; where another item stands between them,
-    that newline is the boundary of the items.
+    ``encrypted_content`` too. ``listed`` are the tool servers of which the conversation tells already. A turn joins
+    blocks of one kind by a newline; where another item stands between them, that newline is the boundary of the items.
     """
 
     def __init__(
@@ -119,17 +132,20 @@ class Output:
         *,
         custom: AbstractSet[str] = frozenset(),
         packed: bool = False,
+        listed: AbstractSet[str] = frozenset(),
         sink: ItemSink | None = None,
     ) -> None:
-        self.items: list[OutputItem] = []
+        self.items: list[OutputItem | ListItem | CallItem] = []
         self.finish: Finish | None = None
         self.progress: Progress | None = None
         self._response_id = response_id
         self._custom = custom
         self._packed = packed
+        self._listed = listed
         self._sink = sink
         self._open: OutputItem | None = None
         self._seen: set[ItemKind] = set()
+        self._calls: dict[str, CallItem] = {}
 
     def add(self, events: Iterable[Event]) -> None:
         """Take events in."""
@@ -149,15 +165,45 @@ class Output:
                 self._close("incomplete" if event.reason == "length" else "completed")
             elif isinstance(event, Progress):
                 self.progress = event
+            else:
+                self._of_server(event)
 
     def cut(self) -> None:
         """Take what is there as all there is: the turn has failed."""
         if self._open is not None:
             self._open.status = "incomplete"
+        for call in self._calls.values():
+            call.cut = True
 
     def written(self) -> list[dict[str, Any]]:
         """Return all items that have ended."""
         return [item.written() for item in self.items if item.status != "in_progress"]
+
+    def _of_server(self, event: Event) -> None:
+        """Take what the server's own tools do."""
+        sink = self._sink
+        if isinstance(event, ServerTools) and event.label not in self._listed:
+            self._close("completed")
+            offer = ListItem(self._next_id("mcpl"), len(self.items), event)
+            self.items.append(offer)
+            if sink is not None:
+                sink.listed(offer)
+            offer.status = "completed"
+        elif isinstance(event, ServerToolCall):
+            self._close("completed")
+            call = CallItem(self._next_id("mcp"), len(self.items), event)
+            self._calls[event.id] = call
+            self.items.append(call)
+            if sink is not None:
+                sink.called(call)
+        elif isinstance(event, ServerToolResult):
+            call = self._calls[event.id]
+            call.result = event
+            if sink is not None:
+                sink.returned(call)
+
+    def _next_id(self, kind: str) -> str:
+        return output_id(self._response_id, kind, len(self.items))
 
     def _content(self, event: ContentDelta) -> None:
         phase: Phase = "commentary" if event.channel == "commentary" else "final_answer"
@@ -188,8 +234,7 @@ class Output:
 
     def _start(self, kind: ItemKind, phase: Phase | None = None, *, call_id: str = "", name: str = "") -> OutputItem:
         self._close("completed")
-        index = len(self.items)
-        item_id = output_id(self._response_id, _IDS[kind], index)
+        item_id, index = self._next_id(_IDS[kind]), len(self.items)
         item = OutputItem(kind, item_id, index, phase, call_id, name, packed=self._packed and kind == "reasoning")
         self.items.append(item)
         self._seen.add(kind)

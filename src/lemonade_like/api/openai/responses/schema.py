@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from lemonade_like.api.openai.fields import CalledName, FunctionName, TokenLimit
+from lemonade_like.api.openai.server_tools import ServerToolFields
 
 
 class _Wire(BaseModel):
@@ -76,6 +77,9 @@ class ItemIn(_Wire):
     status: str | None = None
     call_id: CalledName | None = None
     name: CalledName | None = None
+    server_label: CalledName | None = None
+    tools: list[dict[str, Any]] | None = None
+    error: dict[str, Any] | str | None = None
     arguments: str | None = None
     input: str | None = None
     output: Parts | None = None
@@ -88,8 +92,8 @@ class ItemIn(_Wire):
         return "message" if kind is None else kind
 
 
-class ResponseToolIn(_Wire):
-    """A tool: a function, a custom one that takes text, or one that OpenAI runs."""
+class ResponseToolIn(_Wire, ServerToolFields):
+    """A tool: a function, a custom one that takes text, those of a tool server here, or one that OpenAI runs."""
 
     type: str
     name: FunctionName | None = Field(default=None, validate_default=True)
@@ -108,26 +112,30 @@ class ResponseToolIn(_Wire):
 
 
 class NamedResponseToolIn(_Wire):
-    """A tool, named; one that OpenAI runs has its type for a name."""
+    """A tool, named; one that OpenAI runs has its type for a name, and those of a tool server here have its label."""
 
     type: str
     name: str | None = None
+    server_label: str | None = None
 
 
 class ResponseToolChoiceIn(_Wire):
     """Any of the forms that a tool choice is sent in, as one: how free the model is, and between which tools."""
 
-    type: Literal["none", "auto", "required", "function", "custom", "allowed_tools"]
+    type: Literal["none", "auto", "required", "function", "custom", "mcp", "allowed_tools"]
     name: str | None = Field(default=None, validate_default=True)
+    server_label: str | None = Field(default=None, validate_default=True)
     mode: Literal["auto", "required"] | None = Field(default=None, validate_default=True)
     tools: Annotated[list[NamedResponseToolIn], Field(min_length=1)] | None = Field(default=None, validate_default=True)
 
-    @field_validator("name", "mode", "tools")
+    @field_validator("name", "server_label", "mode", "tools")
     @classmethod
     def _object_forms_are_whole(cls, value: Any, info: ValidationInfo) -> Any:
-        kind, field = info.data.get("type"), info.field_name
-        needed = kind in ("function", "custom") if field == "name" else kind == "allowed_tools"
-        if value is None and needed:
+        kind = info.data.get("type")
+        needed = {"name": ("function", "custom"), "server_label": ("mcp",)}.get(
+            info.field_name or "", ("allowed_tools",)
+        )
+        if value is None and kind in needed:
             raise PydanticCustomError("missing_name", "is required in a tool choice of type '{kind}'", {"kind": kind})
         return value
 
@@ -230,7 +238,12 @@ class ResponsesRequest(CountInputTokensRequest):
     top_p: float | None = Field(default=None, gt=0, le=1)
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
     max_output_tokens: TokenLimit | None = Field(default=None, description="Reasoning counts too.")
-    max_tool_calls: int | None = None
+    max_tool_calls: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="How many calls of its own tools the server runs at most; the client's do not count."
+    )
+    max_tool_rounds: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="How many times the model may call such tools before it has to answer."
+    )
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
     store: bool | None = Field(default=None, description="false keeps nothing; otherwise the response is kept.")
     stream: bool | None = None

@@ -6,12 +6,20 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from lemonade_like.api.openai.responses import custom
-from lemonade_like.api.openai.responses.items import chat
-from lemonade_like.api.openai.responses.schema import CountInputTokensRequest, ResponsesRequest, ResponseToolIn
-from lemonade_like.api.tools import check_choice, distinct
+from lemonade_like.api.openai.responses.items import chat, server_calls
+from lemonade_like.api.openai.responses.schema import (
+    CountInputTokensRequest,
+    NamedResponseToolIn,
+    ResponsesRequest,
+    ResponseToolIn,
+)
+from lemonade_like.api.openai.server_tools import server_uses
+from lemonade_like.api.tools import distinct
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.conversation import EFFORTS
 from lemonade_like.harmony.messages import ChatMessage, FunctionTool, TextPart
+from lemonade_like.tools.catalogue import qualified
+from lemonade_like.turns.choice import check_choice
 from lemonade_like.turns.request import ResponseFormat, Sampling, ToolChoice, TurnRequest
 
 if TYPE_CHECKING:
@@ -19,10 +27,10 @@ if TYPE_CHECKING:
 
     from lemonade_like.api.openai.responses.schema import ItemIn, TextFormatIn
 
-_OWN: Final = ("function", "custom")
+_OWN: Final = ("function", "custom", "mcp")
 #: Tools that OpenAI runs, or that only its models know how to call. The model is not told of them.
 _HOSTED: Final = re.compile(
-    r"(web_search|computer)(_\w+)?|file_search|code_interpreter|mcp|image_generation|local_shell|shell|apply_patch"
+    r"(web_search|computer)(_\w+)?|file_search|code_interpreter|image_generation|local_shell|shell|apply_patch"
     r"|tool_search|namespace|programmatic_tool_calling"
 )
 
@@ -36,7 +44,8 @@ def turn_request(body: CountInputTokensRequest, history: Sequence[ItemIn] = ()) 
             offered, or the effort is none that is known.
     """
     tools = distinct(_tools(body.tools or ()), "name")
-    allowed, choice = _chosen(tools, body)
+    servers = server_uses(body.tools or ())
+    allowed, allowed_servers, choice = _chosen(tools, body, checked=not servers)
     sampled = body if isinstance(body, ResponsesRequest) else None
     messages = tuple(chat(history, body.input or ()))
     if not messages:
@@ -54,6 +63,11 @@ def turn_request(body: CountInputTokensRequest, history: Sequence[ItemIn] = ()) 
         reasoning_effort=_effort(body),
         top_logprobs=(sampled.top_logprobs or 0) if sampled is not None and sampled.wants_logprobs else None,
         whole=sampled is not None and not sampled.stream,
+        tool_servers=servers,
+        allowed_servers=allowed_servers,
+        max_tool_rounds=None if sampled is None else sampled.max_tool_rounds,
+        max_server_calls=None if sampled is None else sampled.max_tool_calls,
+        server_calls=server_calls((*history, *(body.input or ()))),
     )
 
 
@@ -84,7 +98,7 @@ def _tools(offered: Sequence[ResponseToolIn]) -> Iterator[FunctionTool]:
             yield FunctionTool(tool.name, description, tool.parameters, bool(tool.strict), place)
         elif tool.type == "custom" and tool.name is not None:
             yield FunctionTool(tool.name, custom.described(description, tool.format), custom.PARAMETERS, index=place)
-        elif not _HOSTED.fullmatch(tool.type):
+        elif tool.type != "mcp" and not _HOSTED.fullmatch(tool.type):
             raise BadRequest(
                 f"'tools[{place}].type' is '{tool.type}', which is no type of a tool. Declare the tool as a function, "
                 "with 'name', 'description' and 'parameters'.",
@@ -93,29 +107,38 @@ def _tools(offered: Sequence[ResponseToolIn]) -> Iterator[FunctionTool]:
             )
 
 
-def _chosen(tools: tuple[FunctionTool, ...], body: CountInputTokensRequest) -> tuple[frozenset[str] | None, ToolChoice]:
-    """The names of the tools that may be called, ``None`` for all, and how free the model is to."""
+def _chosen(
+    tools: tuple[FunctionTool, ...], body: CountInputTokensRequest, *, checked: bool
+) -> tuple[frozenset[str] | None, frozenset[str], ToolChoice]:
+    """The names of the tools that may be called, ``None`` for all; the tool servers all of whose tools may; and how
+    free the model is to. With tools of the server, what may be chosen is not known yet, and so not ``checked``."""
     choice = body.tool_choice
-    if choice is None:
-        return None, "auto"
+    if choice is None or choice.type in ("none", "auto", "required"):
+        mode: ToolChoice = "auto" if choice is None else choice.type  # type: ignore[assignment]
+        if checked:
+            check_choice(tools, names=None, required=mode if mode == "required" else None)
+        return None, frozenset(), mode
     if choice.type == "allowed_tools":
-        names = [tool.name or "" for tool in choice.tools or () if tool.type in _OWN]
-        mode: ToolChoice = choice.mode or "auto"
-        check_choice(tools, names=names, required=mode if mode == "required" else None)
-        if mode == "required" and not names:
-            raise BadRequest(
-                "'tool_choice' allows none of the tools that can be called here: tools that OpenAI runs are left out.",
-                param="tool_choice",
-                code="invalid_value",
-            )
-        return frozenset(names), mode
-    if choice.type in ("none", "auto", "required"):
-        mode = choice.type
-        check_choice(tools, names=None, required=mode if mode == "required" else None)
-        return None, mode
-    name = choice.name or ""
-    check_choice(tools, names=[name], required=choice.type)
-    return frozenset((name,)), "required"
+        chosen, mode = [tool for tool in choice.tools or () if tool.type in _OWN], choice.mode or "auto"
+        word: str | None = mode if mode == "required" else None
+    else:
+        chosen = [NamedResponseToolIn(type=choice.type, name=choice.name, server_label=choice.server_label)]
+        mode, word = "required", choice.type
+    names = [_name(tool) for tool in chosen if tool.type != "mcp" or tool.name is not None]
+    servers = [tool.server_label or "" for tool in chosen if tool.type == "mcp" and tool.name is None]
+    if checked:
+        check_choice(tools, names=[*names, *servers], required=word)
+    if mode == "required" and not chosen:
+        raise BadRequest(
+            "'tool_choice' allows none of the tools that can be called here: tools that OpenAI runs are left out.",
+            param="tool_choice",
+            code="invalid_value",
+        )
+    return frozenset(names), frozenset(servers), mode
+
+
+def _name(tool: NamedResponseToolIn) -> str:
+    return qualified(tool.server_label or "", tool.name or "") if tool.type == "mcp" else tool.name or ""
 
 
 def _response_format(wanted: TextFormatIn | None) -> ResponseFormat | None:

@@ -6,7 +6,7 @@ Both are told of the same items, which is why a stream and a whole response cann
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -20,6 +20,8 @@ from lemonade_like.turns.events import Event, Progress, TokenLogprob, Usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from collections.abc import Set as AbstractSet
+
+    from lemonade_like.api.openai.responses.server_items import CallItem, ListItem
 
 _NAMES: Final[dict[ItemKind, str]] = {
     "reasoning": "response.reasoning_text",
@@ -42,6 +44,7 @@ class ResponseHeader:
     asked: dict[str, Any]
     custom: AbstractSet[str] = frozenset()
     packed: bool = False
+    listed: AbstractSet[str] = frozenset()
     id: str = field(default_factory=new_response_id)
     created_at: int = field(default_factory=lambda: int(time.time()))
     clock: Callable[[], float] = time.time
@@ -69,7 +72,7 @@ class ResponseHeader:
 
     def output(self, sink: EventWriter | None = None) -> Output:
         """Return an output without items."""
-        return Output(self.id, custom=self.custom, packed=self.packed, sink=sink)
+        return Output(self.id, custom=self.custom, packed=self.packed, listed=self.listed, sink=sink)
 
 
 class EventWriter:
@@ -154,6 +157,29 @@ class EventWriter:
         self._event(f"{_NAMES[item.kind]}.done", **where, **whole)
         if item.kind in ("reasoning", "message"):
             self._event("response.content_part.done", **where, part=item.part(item.text))
+        self._event("response.output_item.done", output_index=item.index, item=item.written())
+
+    def listed(self, item: ListItem) -> None:
+        """Tell of a tool server's tools."""
+        self._event("response.output_item.added", output_index=item.index, item=item.written())
+        self._event("response.mcp_list_tools.in_progress", item_id=item.id, output_index=item.index)
+        self._event("response.mcp_list_tools.completed", item_id=item.id, output_index=item.index)
+        whole = replace(item, status="completed").written()
+        self._event("response.output_item.done", output_index=item.index, item=whole)
+
+    def called(self, item: CallItem) -> None:
+        """Begin a call that the server runs."""
+        where: dict[str, Any] = {"item_id": item.id, "output_index": item.index}
+        arguments = item.call.arguments
+        self._event("response.output_item.added", output_index=item.index, item=item.written())
+        self._event("response.mcp_call.in_progress", **where)
+        if arguments:
+            self._event("response.mcp_call_arguments.delta", **where, delta=arguments)
+        self._event("response.mcp_call_arguments.done", **where, arguments=arguments)
+
+    def returned(self, item: CallItem) -> None:
+        """End such a call."""
+        self._event(f"response.mcp_call.{item.status}", item_id=item.id, output_index=item.index)
         self._event("response.output_item.done", output_index=item.index, item=item.written())
 
     def _begin(self) -> None:

@@ -1,0 +1,90 @@
+"""Tools that the server runs, in Anthropic's form: ``mcp_servers``, and a tool of type ``mcp_toolset`` for each.
+
+Anthropic has the client say where an MCP server is. Here the configuration does, and the client names it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from lemonade_like.errors import BadRequest
+from lemonade_like.turns.request import ToolServerUse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lemonade_like.api.anthropic.schema import ClientToolIn
+
+
+class ToolConfigIn(BaseModel):
+    """Whether a tool may be called. That it may be loaded later (``defer_loading``) is not needed here."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    enabled: bool | None = None
+
+
+class McpServerIn(BaseModel):
+    """A tool server of the configuration, by its name there."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    type: str = "url"
+    name: str = Field(description="The tool server's label in the configuration.")
+    url: Any = None
+    authorization_token: Any = None
+    tool_configuration: dict[str, Any] | None = None
+
+    @field_validator("url", "authorization_token")
+    @classmethod
+    def _the_configuration_says_where(cls, value: Any) -> Any:
+        if value:
+            raise PydanticCustomError(
+                "place",
+                "is not taken from a request: only tool servers that the configuration names are used, by their names",
+            )
+        return value
+
+    @field_validator("tool_configuration")
+    @classmethod
+    def _toolsets_say_which(cls, value: Any) -> Any:
+        if value:
+            raise PydanticCustomError("older", "is of an older form: say which tools in a tool of type 'mcp_toolset'")
+        return value
+
+
+def server_uses(servers: Sequence[McpServerIn], tools: Sequence[ClientToolIn]) -> tuple[ToolServerUse, ...]:
+    """Return the tool servers that are asked for.
+
+    Raises:
+        BadRequest: a toolset is of no server in the request, two are of one, or a server has none.
+    """
+    names = [server.name for server in servers]
+    uses: dict[str, ToolServerUse] = {}
+    for place, tool in enumerate(tools):
+        name = tool.mcp_server_name
+        if tool.type != "mcp_toolset" or name is None:
+            continue
+        param = f"tools[{place}].mcp_server_name"
+        if name not in names:
+            raise _wrong(param, f"is '{name}', but 'mcp_servers' has no server of that name")
+        if name in uses:
+            raise _wrong(param, f"is '{name}', of which there is a toolset already")
+        configs = tool.configs or {}
+        by_default = tool.default_config is None or tool.default_config.enabled is not False
+        allowed = None
+        if not by_default:
+            allowed = frozenset(one for one, config in configs.items() if config.enabled)
+        excluded = frozenset(one for one, config in configs.items() if by_default and config.enabled is False)
+        uses[name] = ToolServerUse(name, allowed, index=place, param=param, excluded=excluded)
+    unused = next((place for place, name in enumerate(names) if name not in uses), None)
+    if unused is not None:
+        raise _wrong(f"mcp_servers[{unused}]", "has no tool of type 'mcp_toolset' that says what may be called of it")
+    return tuple(uses.values())
+
+
+def _wrong(param: str, what: str) -> BadRequest:
+    return BadRequest(f"'{param}' {what}.", param=param, code="invalid_value")
