@@ -38,6 +38,7 @@ def _settings(tmp_path: Path, *models: str) -> Settings:
 async def test_the_root_says_what_this_is_and_where_the_api_is() -> None:
     async with client_of(scripted_app()) as client:
         said = (await client.get("/")).json()
+        assert (await client.head("/")).status_code == 200
     assert said["name"] == "lemonade-like"
     assert said["base_url"] == "http://server/v1"
 

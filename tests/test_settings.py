@@ -99,6 +99,8 @@ def test_every_setting_can_be_set_in_the_environment_and_in_the_file(
         "harmony": ("always", "always"),
         "harmony_by_backend": ("cpu=never,vulkan=auto", {"cpu": "never", "vulkan": "auto"}),
         "harmony_by_model": ("mine=always", {"mine": "always"}),
+        "model_aliases": ("gpt-4o=mine,claude-*=mine", {"gpt-4o": "mine", "claude-*": "mine"}),
+        "keep_alive": ("2.5", 2.5),
         "llamacpp_args_by_backend": ("cpu=-t 8; vulkan=-ts 3,1", {"cpu": "-t 8", "vulkan": "-ts 3,1"}),
         "tool_servers": ('{"files": {"command": "files"}}', {"files": {"command": "files"}}),
         "max_tool_rounds": ("3", 3),

@@ -124,6 +124,7 @@ async def open_services(
             limits=BodyLimits(settings.max_body_mb << 20, settings.max_messages),
             version=version("lemonade-like"),
             started_at=time.time(),
+            keep_alive_seconds=settings.keep_alive,
         )
         try:
             yield services

@@ -101,7 +101,7 @@ def _environment_layer(environ: Mapping[str, str]) -> _Layer:
         spelling[key] = variable
         if key in _LISTS:
             raw[key] = [part.strip() for part in text.split(",") if part.strip()]
-        elif "_by_" in key:
+        elif "_by_" in key or key == "model_aliases":
             # Arguments have commas in them.
             parts = text.split(";" if key.startswith("llamacpp_args_") else ",")
             raw[key] = {

@@ -131,7 +131,10 @@ class HarmonyUnavailable(ServerError):
 
 
 class EngineFailure(ServerError):
-    """The engine could not load the model, or died; ``log_tail`` is the end of what it printed."""
+    """The engine could not load the model, or died; ``log_tail`` is the end of what it printed while it loaded.
+
+    What it printed later may tell of others' turns, and is for the server's log only.
+    """
 
     default_code = "engine_failure"
 

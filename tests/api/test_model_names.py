@@ -14,6 +14,7 @@ import pytest
 from lemonade_like.api.services import Services
 from lemonade_like.app import create_app, open_services
 from lemonade_like.models.hub import HubPlace
+from lemonade_like.observe.observation import Observation
 from lemonade_like.settings import Settings
 from tests.support.evil_names import COMMON, SECRET, spelt
 from tests.support.hub import Hub, running_hub
@@ -75,8 +76,8 @@ async def client(machine: Machine, hub: Hub) -> AsyncIterator[httpx.AsyncClient]
     place = HubPlace(hub.url, machine.hub_cache)
 
     @asynccontextmanager
-    async def opened(settings: Settings) -> AsyncIterator[Services]:
-        async with open_services(settings, registry=machine.registry(), hub=place) as services:
+    async def opened(settings: Settings, observation: Observation) -> AsyncIterator[Services]:
+        async with open_services(settings, observation, registry=machine.registry(), hub=place) as services:
             yield services
 
     async with client_of(create_app(machine.settings(), opened)) as client:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import openai
 import pytest
 
 from lemonade_like.models.model import FileEntry
 from lemonade_like.models.registry import Registry
 from lemonade_like.settings import Settings
+from tests.support.checked import async_openai_client, openai_client
 from tests.support.server_process import address, server_process
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
+
+    import openai
 
     from lemonade_like.models.model import Label
 
@@ -51,13 +53,13 @@ def server(cache_dir: Path, smollm: Path, registered: None) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def client(server: str) -> Iterator[openai.OpenAI]:
-    """The real SDK, blocking."""
-    with openai.OpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0) as client:
+    """The real SDK, blocking; each answer is checked strictly."""
+    with openai_client(server) as client:
         yield client
 
 
 @pytest.fixture
 async def async_client(server: str) -> AsyncIterator[openai.AsyncOpenAI]:
-    """The real SDK, asynchronous."""
-    async with openai.AsyncOpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0) as client:
+    """The real SDK, asynchronous; each answer is checked strictly."""
+    async with async_openai_client(server) as client:
         yield client

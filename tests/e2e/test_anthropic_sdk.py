@@ -9,6 +9,7 @@ import anthropic
 import httpx
 import pytest
 
+from tests.support.checked import anthropic_client, async_anthropic_client
 from tests.support.messages import WEATHER, checked, events_of, put_together
 
 if TYPE_CHECKING:
@@ -24,15 +25,15 @@ GREEDY = {"temperature": 0}
 
 @pytest.fixture(scope="module")
 def client(server: str) -> Iterator[anthropic.Anthropic]:
-    """The real SDK, blocking."""
-    with anthropic.Anthropic(base_url=server, api_key="none", max_retries=0) as client:
+    """The real SDK, blocking; each answer is checked strictly."""
+    with anthropic_client(server) as client:
         yield client
 
 
 @pytest.fixture
 async def async_client(server: str) -> AsyncIterator[anthropic.AsyncAnthropic]:
-    """The real SDK, asynchronous."""
-    async with anthropic.AsyncAnthropic(base_url=server, api_key="none", max_retries=0) as client:
+    """The real SDK, asynchronous; each answer is checked strictly."""
+    async with async_anthropic_client(server) as client:
         yield client
 
 
@@ -345,7 +346,7 @@ class TestOtherModels:
 
 
 def _as_claude_code_asks(number: int) -> Any:
-    """A request in the manner of Claude Code in the middle of its work; ``number`` tells one from the next."""
+    """A request in the manner of Claude Code 2.1.197 in the middle of its work; ``number`` tells one from the next."""
     cached = {"cache_control": {"type": "ephemeral"}}
     tools = [
         WEATHER,
@@ -423,11 +424,17 @@ def _as_claude_code_asks(number: int) -> Any:
             {"role": "user", "content": asked},
             {"role": "assistant", "content": called},
             {"role": "user", "content": answered},
+            {"role": "system", "content": "Available agent types for the Agent tool:\n- claude: Catch-all"},
         ],
         "tools": tools,
         "thinking": {"type": "adaptive"},
-        "metadata": {"user_id": "user_1_account__session_2"},
-        "betas": ["claude-code-20250219", "interleaved-thinking-2025-05-14", "context-management-2025-06-27"],
+        "output_config": {"effort": "high"},
+        "metadata": {"user_id": '{"device_id":"d16dfc09","account_uuid":"","session_id":"7b17ab41"}'},
+        "betas": [
+            *("claude-code-20250219", "interleaved-thinking-2025-05-14", "thinking-token-count-2026-05-13"),
+            *("context-management-2025-06-27", "prompt-caching-scope-2026-01-05"),
+            *("mid-conversation-system-2026-04-07", "effort-2025-11-24"),
+        ],
         "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
         "extra_body": {**GREEDY, "max_tokens": 60},
     }

@@ -29,7 +29,11 @@ def machine(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -
     return machine
 
 
-def test_one_engine_serves_a_model_by_all_its_names(cache_dir: Path, machine: Machine, tiny_model: Path) -> None:
+def test_one_engine_serves_a_model_by_all_its_names(
+    cache_dir: Path, machine: Machine, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEMONADE_LIKE_MODEL_ALIASES", "claude-*=someone/tiny-GGUF:Q8_0")
+
     def ask(name: str) -> httpx.Response:
         body: dict[str, Any] = {"model": name, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}
         return client.post("/chat/completions", json=body)
@@ -49,6 +53,8 @@ def test_one_engine_serves_a_model_by_all_its_names(cache_dir: Path, machine: Ma
             assert client.post("/models/register", json=entry).status_code == 200
             for name in ("user.mine", "USER.Mine", "someone/tiny-GGUF:q8_0", "hf.co/someone/tiny-GGUF:Q8_0"):
                 assert ask(name).status_code == 200, name
+            # The answer says what the client said.
+            assert ask("claude-haiku-4-5").json()["model"] == "claude-haiku-4-5"
             (loaded,) = client.get("/health").json()["models"]
             assert (loaded["name"], loaded["harmony"], loaded["parallel"]) == ("user.mine", True, 1)
 

@@ -102,6 +102,27 @@ def test_a_tool_that_is_required_is_called_whatever_was_asked(client: openai.Ope
         assert isinstance(json.loads(answer.calls[0][1]), dict)
 
 
+@pytest.mark.parametrize(
+    ("more", "kind"),
+    [
+        ({"n": 2, "logprobs": True, "top_logprobs": 2, "max_tokens": 40}, "logprobs"),
+        ({"functions": [WEATHER["function"]], "function_call": {"name": "get_weather"}}, "function_call"),
+        ({"tools": [WEATHER], "tool_choice": "required", "max_tokens": 200}, "tool_calls"),
+        ({"service_tier": "auto", "extra_body": {"include": ["harmony"]}, "max_tokens": 40}, "harmony"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_every_kind_of_answer_is_of_the_sdks_types(client: openai.OpenAI, more: dict[str, Any], kind: str) -> None:
+    asked: dict[str, Any] = {"model": TINY, "messages": _ask("What is 2+2?"), "temperature": 0, **more}
+    # Both are checked strictly on their way to the SDK.
+    at_once = client.chat.completions.create(**asked)
+    in_pieces = list(client.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True}))
+
+    assert f'"{kind}":' in at_once.model_dump_json(exclude_none=True)
+    assert any(f'"{kind}":' in chunk.model_dump_json(exclude_none=True) for chunk in in_pieces)
+    assert at_once.service_tier == in_pieces[0].service_tier == ("default" if "service_tier" in more else None)
+
+
 def test_a_tool_that_is_forbidden_is_not_called(client: openai.OpenAI) -> None:
     completion = client.chat.completions.create(
         model=TINY,

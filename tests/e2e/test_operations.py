@@ -106,7 +106,8 @@ def test_any_executable_that_speaks_like_llama_server_is_an_engine_and_its_crash
         with pytest.raises(openai.APIError, match="exited with code 7") as caught:
             for chunk in client.chat.completions.create(model="gpt-oss-fake", messages=HELLO, stream=True):
                 seen += chunk.choices[0].delta.content or ""
-        assert "out of memory, alas" in caught.value.message
+        # What it printed after it was loaded may be of others' turns.
+        assert "out of memory, alas" not in caught.value.message
         assert seen.startswith("Once")
         with pytest.raises(openai.InternalServerError, match="exited with code 7") as refused:
             client.chat.completions.create(model="gpt-oss-fake", messages=HELLO)

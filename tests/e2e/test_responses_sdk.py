@@ -273,59 +273,70 @@ def test_log_probabilities_are_there_for_the_answer(client: openai.OpenAI) -> No
     assert all(one.logprob <= 0 and len(one.top_logprobs) == 2 for one in part.logprobs)
 
 
-def test_a_request_of_codex_is_answered(client: openai.OpenAI, server: str) -> None:
-    shell = {
-        "type": "function",
-        "name": "shell",
-        "description": "Runs a shell command and returns its output.",
-        "strict": False,
-        "parameters": {
-            "type": "object",
-            "properties": {"command": {"type": "array", "items": {"type": "string"}}},
-            "required": ["command"],
-            "additionalProperties": False,
-        },
-    }
+def _text(kind: str, *texts: str) -> list[dict[str, Any]]:
+    return [{"type": kind, "text": text} for text in texts]
+
+
+def _message(role: str, *texts: str) -> dict[str, Any]:
+    return {"type": "message", "id": f"msg_{role}", "role": role, "content": _text("input_text", *texts)}
+
+
+def _as_codex_asks(*items: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A request in the manner of Codex 0.171; the tools of an MCP server come in a namespace."""
+    command = {"type": "object", "properties": {"cmd": {"type": "string"}}, "required": ["cmd"]}
+    shell = {"type": "function", "name": "exec_command", "description": "Runs it.", "strict": False}
     grammar = {"type": "grammar", "syntax": "lark", "definition": 'start: "*** Begin Patch" LF'}
-    body = {
+    session = "01a21fdb-9239-7871-8793-036177c260ca"
+    return {
         "model": TINY,
-        "instructions": "You are a coding agent running in a terminal.",
         "input": [
-            {
-                "type": "message",
-                "role": "developer",
-                "content": [{"type": "input_text", "text": "<permissions instructions>"}],
-            },
-            {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello"}]},
-            {"type": "reasoning", "summary": [], "content": None, "encrypted_content": None},
-            {
-                "type": "function_call",
-                "name": "shell",
-                "arguments": '{"command":["ls"]}',
-                "call_id": "call_made_elsewhere",
-            },
-            {"type": "function_call_output", "call_id": "call_made_elsewhere", "output": "a.txt\nb.txt"},
-            {"type": "web_search_call", "status": "completed", "action": {"type": "search", "query": "x"}},
+            _message("developer", "You are a coding agent in a terminal."),
+            _message("developer", "<skills_instructions>", "<permissions instructions>"),
+            _message("user", "<environment_context>\n  <cwd>/work</cwd>\n</environment_context>"),
+            *items,
         ],
         "tools": [
-            shell,
+            {**shell, "parameters": {**command, "additionalProperties": False}},
+            {"type": "custom", "name": "apply_patch", "description": "Edits files.", "format": grammar},
+            {"type": "namespace", "name": "mcp__sky", "description": "Tools of a server.", "tools": [WEATHER]},
             {"type": "local_shell"},
             {"type": "web_search", "external_web_access": False},
-            {"type": "custom", "name": "apply_patch", "description": "Edits files.", "format": grammar},
         ],
         "tool_choice": "auto",
-        "parallel_tool_calls": False,
+        "parallel_tool_calls": True,
         "reasoning": {"effort": "low", "summary": "auto"},
         "store": False,
+        "stream": True,
         "include": ["reasoning.encrypted_content"],
-        "prompt_cache_key": "0199a213-81c0-7800-8aa1-bbab2a035a53",
-        "client_metadata": {"session_id": "x"},
+        "prompt_cache_key": session,
+        "client_metadata": {"session_id": session, "x-codex-turn-metadata": "{}"},
         "text": {"verbosity": "medium"},
         "max_output_tokens": 300,
+        **more,
     }
-    response = streamed(server, **body)
-    assert response["output"]
-    assert [tool["type"] for tool in response["tools"]] == ["function", "custom"]
+
+
+def test_codex_is_answered_and_goes_on_from_what_it_was_answered(server: str) -> None:
+    asked = _message("user", QUESTION)
+    # The bundled model calls a tool only if it must, with so much around it.
+    forced = {"tool_choice": {"type": "function", "name": "mcp__sky__get_weather"}}
+    first = streamed(server, **_as_codex_asks(asked, **forced))
+    assert [tool["type"] for tool in first["tools"]] == ["function", "custom", "namespace"]
+    call = first["output"][-1]
+    assert (call["type"], call["namespace"], call["name"]) == ("function_call", "mcp__sky", "get_weather")
+    thought = [item for item in first["output"] if item["type"] == "reasoning"]
+    assert all(item["encrypted_content"] for item in thought)
+
+    elsewhere = [
+        {"type": "reasoning", "summary": [], "content": None, "encrypted_content": None},
+        {"type": "web_search_call", "status": "completed", "action": {"type": "search", "query": "x"}},
+    ]
+    output = {"type": "function_call_output", "call_id": call["call_id"], "output": "Wall time: 0.1 s\nOutput:\nsunny"}
+    second = streamed(server, **_as_codex_asks(asked, *first["output"], output, *elsewhere))
+    assert second["output"]
+    # All that was generated is there again, word for word.
+    kept = first["usage"]["input_tokens"] + first["usage"]["output_tokens"] - 1
+    assert second["usage"]["input_tokens_details"]["cached_tokens"] >= kept
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -217,6 +219,19 @@ async def test_the_watching_guard_starts_and_stops_an_engine(tmp_path: Path, ses
     )
     await engine.stop()
     assert engine.exit_code() == 0
+
+
+async def test_what_the_fake_printed_is_not_pushed_out_by_clients_that_leave(start_fake: StartFake) -> None:
+    engine = await start_fake(load=[{"print": "hello"}])
+    port = int(engine.client.base_url.rsplit(":", 1)[1])
+    for _ in range(2):
+        with socket.create_connection(("127.0.0.1", port)) as leaving:
+            # Closed with a reset, as it is when what was sent has not been read.
+            leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            leaving.sendall(b"GET /health HTTP/1.1\r\n\r\n")
+    await engine.stop()
+    assert "hello" in engine.log_tail()
+    assert "Traceback" not in engine.log_path.read_text()
 
 
 def test_it_works_on_uvloop(tmp_path: Path) -> None:

@@ -172,6 +172,11 @@ class _Server(ThreadingHTTPServer):
         self.looks = 0
         super().__init__((arguments.host, arguments.port), _Handler)
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that leaves is nothing to speak of; a traceback would push out what the engine was told to print."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
     def next_reply(self, path: str, body: Any, headers: dict[str, str]) -> list[Step]:
         with self.lock:
             self.requests.append({"path": path, "body": body, "headers": headers})

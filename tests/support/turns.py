@@ -194,6 +194,7 @@ def scripted_services(
     engines: EngineInstaller | None = None,
     responses: ResponseStore | None = None,
     stop: Callable[[], None] = lambda: None,
+    keep_alive_seconds: float = 5.0,
 ) -> Services:
     catalogue = FakeCatalogue(*MODELS)
     # No hub is there.
@@ -214,6 +215,7 @@ def scripted_services(
         tools=Toolbox({}),
         version="1.2.3",
         started_at=1_700_000_000.5,
+        keep_alive_seconds=keep_alive_seconds,
     )
 
 

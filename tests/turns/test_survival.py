@@ -124,12 +124,13 @@ async def test_a_call_that_was_begun_keeps_its_id(tmp_path: Path, vocabulary: Pa
 
 
 async def test_an_engine_that_dies_again_and_again_is_given_up(
-    tmp_path: Path, vocabulary: Path, writer: Writer
+    tmp_path: Path, vocabulary: Path, writer: Writer, caplog: pytest.LogCaptureFixture
 ) -> None:
     frames = writer.frames(ANSWER)
     async with fake_rig(tmp_path, vocabulary, [{"print": "out of luck"}, *one_by_one(frames[:9]), DIES]) as rig:
         with pytest.raises(EngineFailure, match="died in the middle of the turn") as caught:
             await rig.ask(response_format=JSON)
 
-    assert "out of luck" in caught.value.message
+    assert "out of luck" not in caught.value.message
+    assert "out of luck" in caplog.text
     assert len(_asked(tmp_path)) == 3

@@ -87,7 +87,8 @@ def install_routes(app: FastAPI) -> None:
     app.include_router(_root, include_in_schema=False)
 
 
-@_root.get("/")
+# Clients look with HEAD whether anybody is there.
+@_root.api_route("/", methods=["GET", "HEAD"])
 async def about(request: Request) -> dict[str, Any]:
     """Say what this is, and where the API is."""
     return {

@@ -210,7 +210,8 @@ class ServerTools(Protocol):
 
 @dataclass
 class Services:
-    """The rooms that the endpoints reach. ``stop`` has the server end in order; it may be called more than once."""
+    """The rooms that the endpoints reach, and what they know of the server. ``stop`` has it end in order, and may be
+    called more than once; ``keep_alive_seconds`` is for how long the stream of a turn may be silent."""
 
     turns: TurnRunner
     texts: RawTextRunner
@@ -226,6 +227,7 @@ class Services:
     stop: Callable[[], None]
     version: str
     started_at: float
+    keep_alive_seconds: float
     limits: BodyLimits = field(default_factory=BodyLimits)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lemonade_like.errors import BadRequest, ModelNotFound, ServerError
+from lemonade_like.models.aliases import Aliases
 from lemonade_like.models.bundled import BUNDLED_MODEL, bundled_model_file, bundled_model_path
 from lemonade_like.models.describe import Description, describe
 from lemonade_like.models.download import NoSuchFiles
@@ -57,7 +58,8 @@ class _Known:
 class Registry:
     """The models by name. Paths are read off the disk on each call: a model is there as soon as it is downloaded.
 
-    ``users`` are the models that users registered; without it, none can be. All methods may be called from any thread.
+    ``users`` are the models that users registered; without it, none can be. ``aliases`` are other names for models,
+    which are read as theirs wherever a name is. All methods may be called from any thread.
     """
 
     def __init__(
@@ -68,12 +70,14 @@ class Registry:
         hub_cache: Path | None = None,
         users: UserModels | None = None,
         harmony_by_model: Mapping[str, HarmonyMode] | None = None,
+        aliases: Mapping[str, str] | None = None,
     ) -> None:
         self._own = {model.name: model for model in models}
         self._cache_dir = cache_dir
         self._hub_cache = hub_cache
         self._users = users
         self._harmony = dict(harmony_by_model or {})
+        self._aliases = Aliases(aliases or {})
         self._found: dict[tuple[str, str | None, bool], Place] = {}
         #: The names of models in the cache, by all checkpoints that mean them.
         self._exact: dict[str, str] = {}
@@ -95,11 +99,14 @@ class Registry:
             hub_cache=hub_cache,
             users=UserModels(settings.data_dir),
             harmony_by_model=settings.harmony_by_model,
+            aliases=settings.model_aliases,
         )
         chosen: list[str] = []
         for given in settings.models:
             chosen += registry._choose(given)
         registry.chosen = tuple(dict.fromkeys(chosen)) or (BUNDLED_MODEL,)
+        for alias, name in settings.model_aliases.items():
+            registry._check_alias(alias, name)
         return registry
 
     def models(self) -> list[Model]:
@@ -136,13 +143,28 @@ class Registry:
 
     def _spelt(self, name: str) -> str:
         """The name of a known model, or else the checkpoint as it was asked for."""
-        # Another process may have registered it, or have given the name to another model.
-        known = self._refreshed() if name.casefold().startswith(USER_PREFIX) else self._known
-        found = known.name_of(name)
+        found = self._known_name(name)
+        if found is None and (target := self._aliases.target(name)) is not None:
+            name = target
+            found = self._known_name(name)
         found = found or read_checkpoint(name)
         if found is None:
-            raise ModelNotFound(_unknown(name, known.by_folded), param="model")
+            raise ModelNotFound(_unknown(name, self._known.by_folded), param="model")
         return found
+
+    def _known_name(self, name: str) -> str | None:
+        # Another process may have registered it, or have given the name to another model.
+        known = self._refreshed() if name.casefold().startswith(USER_PREFIX) else self._known
+        return known.name_of(name)
+
+    def _check_alias(self, alias: str, name: str) -> None:
+        """Raises :class:`ModelNotFound` if there is no such model, :class:`ServerError` if the alias is one's name."""
+        if self._known.by_folded.get(alias.casefold()) is not None:
+            raise ServerError(f"{alias!r} in model_aliases is a model's own name.\nTake the line out.")
+        if self._known_name(name) is None and read_checkpoint(name) is None:
+            raise ModelNotFound(
+                f"{alias!r} in model_aliases stands for {name!r}.\n{_unknown(name, self._known.by_folded)}"
+            )
 
     def find(self, name: str) -> Model:
         """The model that ``name`` spells (see :meth:`resolve`), wherever it is. Raises :class:`ModelNotFound`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, Literal, Protocol
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from lemonade_like.models.registry import Model
     from lemonade_like.pool.resident import LoadedModel, Resident
     from lemonade_like.pool.state import Place
+
+_logger = logging.getLogger("lemonade_like.pool")
 
 #: A broken connection is often the first sign of a crash; the exit code comes a moment later.
 _EXIT_GRACE_SECONDS: Final = 2.0
@@ -88,7 +91,7 @@ class Lease(Generic[FormatT]):
 
         Raises:
             EngineFailure: the engine cannot be started again, or this turn has seen as many crashes as it may; with how
-                it ended, and its last lines.
+                it ended.
             ShuttingDown: the server is.
         """
         self.crashes += 1
@@ -101,18 +104,22 @@ class Lease(Generic[FormatT]):
         return self._resident.process.exit_code() is not None
 
     def explain(self, error: EngineConnectionLost) -> EngineFailure:
-        """Return what a lost connection means to the user: how the engine ended, and its last lines."""
+        """Return what a lost connection means to the user, and how the engine ended.
+
+        Its last lines are for the log alone: an engine that is made verbose prints what others have sent it.
+        """
         process = self._resident.process
         if process.exit_code() is None:
+            _logger.error(
+                "the engine of %s broke off (%s); its last lines:\n%s", self.model.name, error, process.log_tail()
+            )
             return EngineFailure(
                 f"The engine of {self.model.name} broke off in the middle of the turn ({error}), but is still running. "
-                "Please send the request again.",
-                log_tail=process.log_tail(),
+                "Please send the request again."
             )
         return EngineFailure(
             f"The engine of {self.model.name} died in the middle of the turn ({process.how_it_ended()}). "
-            "The next request starts it again.",
-            log_tail=process.log_tail(),
+            "The next request starts it again, and the server's log has its last lines."
         )
 
 

@@ -31,6 +31,20 @@ class Serving(BaseModel):
         "Each is loaded by its first request. With none given, the bundled tiny-gpt-oss is there.",
         json_schema_extra=allowed("a list of model names and paths of .gguf files or folders"),
     )
+    model_aliases: dict[str, str] = Field(
+        default={},
+        description="Other names for models, for clients that insist on theirs, such as {gpt-4o: gpt-oss-20b-GGUF, "
+        '"claude-*": gpt-oss-20b-GGUF} (in the environment: gpt-4o=gpt-oss-20b-GGUF,claude-*=gpt-oss-20b-GGUF). A * is '
+        "any text; a model's own name goes before all aliases.",
+        json_schema_extra=allowed("names, each with the name of a model", file_only=True),
+    )
+    keep_alive: float = Field(
+        default=5.0,
+        gt=0,
+        description="Seconds after which a stream that has nothing to say, since the model loads or reads a long "
+        "prompt, says that it is there. Proxies cut connections that are silent for long.",
+        json_schema_extra=allowed("a number of seconds", file_only=True),
+    )
     queue_size: int = Field(
         default=64,
         ge=0,

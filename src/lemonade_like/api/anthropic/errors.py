@@ -59,7 +59,8 @@ def _message(error: ServerError) -> str:
     if isinstance(error, ModelNotFound) and "claude" in message.lower():
         return (
             f"{message} Claude Code asks for other models with ANTHROPIC_MODEL, ANTHROPIC_DEFAULT_OPUS_MODEL, "
-            "ANTHROPIC_DEFAULT_SONNET_MODEL and ANTHROPIC_DEFAULT_HAIKU_MODEL in its environment."
+            "ANTHROPIC_DEFAULT_SONNET_MODEL and ANTHROPIC_DEFAULT_HAIKU_MODEL in its environment; model_aliases in the "
+            "server's configuration gives a model such a name."
         )
     for ours, theirs in _NAMES:
         message = message.replace(ours, theirs)

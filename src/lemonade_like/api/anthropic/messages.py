@@ -31,11 +31,17 @@ async def create_message(request: Request) -> Response:
     note(request.scope, model=wanted.model, stream=bool(body.stream))
     _note_tools_left_out(request, body)
     header = MessageHeader(wanted.model, body.max_tokens, request.state.request_id)
-    batches = services(request).turns.run(wanted)
+    rooms = services(request)
+    batches = rooms.turns.run(wanted)
 
     if body.stream:
         writer = EventWriter(header, live=streamed_as_written(body), thinking=thinking_view(body))
-        stream = EventStream(batches, writer, on_end=lambda: note_answer(request.scope, writer))
+        stream = EventStream(
+            batches,
+            writer,
+            on_end=lambda: note_answer(request.scope, writer),
+            keep_alive_seconds=rooms.keep_alive_seconds,
+        )
         stream.headers["request-id"] = header.request_id
         return stream
 

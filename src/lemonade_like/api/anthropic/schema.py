@@ -26,7 +26,7 @@ from lemonade_like.api.anthropic.server_tools import McpServerIn, ToolConfigIn
 _TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,128}")
 _WORD: Final = re.compile(r"\S{1,256}")
 #: What Anthropic's servers ran for a model of theirs, or encrypted: nobody else can read it.
-UNREADABLE: Final = re.compile(r"redacted_thinking|server_tool_use|mcp_tool_listing|(?!mcp).+_tool_result")
+UNREADABLE: Final = re.compile(r"redacted_thinking|fallback|server_tool_use|mcp_tool_listing|(?!mcp).+_tool_result")
 
 
 def _tool_name(name: str) -> str:

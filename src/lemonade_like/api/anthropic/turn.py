@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lemonade_like.api.anthropic.blocks import ThinkingView
 
 #: Tools that run on Anthropic's own servers. The model is not told of them: here nobody would run them.
-_HOSTED: Final = re.compile(r"(web_search|web_fetch|code_execution|tool_search_tool_\w+|advisor)_\d+")
+_HOSTED: Final = re.compile(r"(web_search|web_fetch|code_execution|advisor)_\d+|tool_search_tool_\w+")
 
 #: What Claude Code puts before its system prompt: words for Anthropic's billing, other ones in each request. Left in,
 #: they would have the engine read the whole prompt anew each time.

@@ -30,7 +30,11 @@ async def create_chat_completion(request: Request) -> Response:
     body, wanted = await read_chat(request)
     note(request.scope, model=wanted.model, stream=bool(body.stream))
     rooms = services(request)
-    header = AnswerHeader(model=wanted.model, system_fingerprint=f"lemonade-like-{rooms.version}")
+    header = AnswerHeader(
+        model=wanted.model,
+        system_fingerprint=f"lemonade-like-{rooms.version}",
+        service_tier=None if body.service_tier is None else "default",
+    )
     batches = side_by_side([rooms.turns.run(turn) for turn in turn_requests(wanted, body.choices)])
 
     include_harmony = "harmony" in (body.include or ())
@@ -43,7 +47,12 @@ async def create_chat_completion(request: Request) -> Response:
             include_harmony=include_harmony,
             function_call=function_call,
         )
-        return EventStream(batches, writer, on_end=lambda: note_answer(request.scope, writer))
+        return EventStream(
+            batches,
+            writer,
+            on_end=lambda: note_answer(request.scope, writer),
+            keep_alive_seconds=rooms.keep_alive_seconds,
+        )
 
     fold = AnswerFold(header, choices=body.choices, include_harmony=include_harmony, function_call=function_call)
 

@@ -89,15 +89,15 @@ def nested_function(tool: Any) -> Any:
     return tool
 
 
-def without(what: str) -> Any:
-    """Return the type of a field that may only say that it wants nothing."""
+def wants_nothing(what: str) -> AfterValidator:
+    """Return the check of a field that may only say that it wants nothing."""
 
     def check(value: Any) -> Any:
         if value:
             raise PydanticCustomError("unsupported", "is not supported here: {what}", {"what": what})
         return value
 
-    return Annotated[Any, AfterValidator(check)]
+    return AfterValidator(check)
 
 
 FunctionName = Annotated[str, AfterValidator(_function_name)]

@@ -28,7 +28,7 @@ from lemonade_like.api.openai.fields import (
     as_list,
     as_parts,
     nested_function,
-    without,
+    wants_nothing,
     word,
 )
 from lemonade_like.api.openai.server_tools import ServerToolCallIn, ServerToolFields
@@ -46,6 +46,13 @@ class ContentPartIn(_Wire):
     type: str
     text: str | None = Field(default=None, validate_default=True)
     refusal: str | None = None
+
+    @field_validator("type")
+    @classmethod
+    def _files_are_not_read(cls, kind: str) -> str:
+        if kind == "file":
+            raise PydanticCustomError("file", "is 'file', but no files are read here: send what it says as text")
+        return kind
 
     @field_validator("text")
     @classmethod
@@ -283,7 +290,29 @@ class SamplersIn(_Wire):
     ) = None
 
 
-class ChatCompletionRequest(SamplersIn):
+_BySchema = Annotated[Any, wants_nothing("ask for the form of the answer with 'response_format'")]
+
+
+class BeyondIn(_Wire):
+    """What would make it another answer, and cannot be had: a client that is refused knows it, one that is ignored does
+    not."""
+
+    audio: Annotated[Any, wants_nothing("answers are text only")] = None
+    web_search_options: Annotated[Any, wants_nothing("this server does not search the web")] = None
+    moderation: Annotated[Any, wants_nothing("no answer is moderated")] = None
+    # Of llama.cpp and vLLM. A grammar of the client's own would forbid Harmony's shape.
+    grammar: _BySchema = None
+    json_schema: _BySchema = None
+    structured_outputs: _BySchema = None
+    guided_json: _BySchema = None
+    guided_regex: _BySchema = None
+    guided_choice: _BySchema = None
+    guided_grammar: _BySchema = None
+    ignore_eos: Annotated[Any, wants_nothing("an answer ends where the model ends it")] = None
+    lora: Annotated[Any, wants_nothing("start the server with --llamacpp-args '--lora FILE'")] = None
+
+
+class ChatCompletionRequest(BeyondIn, SamplersIn):
     """A request for the next message of a conversation."""
 
     model: str = Field(min_length=1, description="Name of the model, as GET /models lists it.")
@@ -319,6 +348,9 @@ class ChatCompletionRequest(SamplersIn):
     presence_penalty: Penalty | None = None
     max_tokens: TokenLimit | None = None
     max_completion_tokens: TokenLimit | None = Field(default=None, description="Wins over max_tokens.")
+    n_predict: Annotated[int, Field(ge=-1, le=2**31 - 1)] | None = Field(
+        default=None, description="llama.cpp's name for max_tokens, where neither of those is set. -1 is no limit."
+    )
     stop: Annotated[list[str], BeforeValidator(as_list), Field(max_length=16)] = []
     n: int | None = Field(default=None, ge=1, le=16)
     stream: bool | None = None
@@ -354,8 +386,7 @@ class ChatCompletionRequest(SamplersIn):
     function_call: Annotated[ToolChoiceIn, BeforeValidator(_function_call_form)] | None = Field(
         default=None, description="What tool_choice was called before: `none`, `auto`, or a name."
     )
-    audio: without("answers are text only") = None  # type: ignore[valid-type]
-    web_search_options: without("this server does not search the web") = None  # type: ignore[valid-type]
+    service_tier: str | None = Field(default=None, description="The answer says `default`: there is one tier.")
 
     @field_validator("functions")
     @classmethod
@@ -384,6 +415,14 @@ class ChatCompletionRequest(SamplersIn):
     def choices(self) -> int:
         """How many answers are wanted."""
         return self.n or 1
+
+    @property
+    def token_limit(self) -> int | None:
+        """The most tokens that may be generated, under whichever name."""
+        # To llama.cpp -1 is no limit, and 0 generates a token all the same.
+        of_engine = None if self.n_predict in (None, -1) else max(self.n_predict, 1)
+        limits = (self.max_completion_tokens, self.max_tokens, of_engine)
+        return next((limit for limit in limits if limit is not None), None)
 
     @property
     def include_usage(self) -> bool:

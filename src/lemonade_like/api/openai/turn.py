@@ -47,7 +47,7 @@ def turn_request(body: ChatCompletionRequest) -> TurnRequest:
         parallel_tool_calls=body.parallel_tool_calls is not False and not body.functions,
         response_format=response_format(body.response_format),
         sampling=sampling(body),
-        max_tokens=body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens,
+        max_tokens=body.token_limit,
         stop=tuple(text for text in body.stop if text),
         reasoning_effort=_effort(body),
         reasoning_budget=_budget(body),

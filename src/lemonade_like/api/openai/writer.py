@@ -43,22 +43,25 @@ _SILENT: Final = (Progress, MessageEnd, ServerTools)
 
 @dataclass(frozen=True)
 class AnswerHeader:
-    """What every chunk of an answer says again. ``model`` is the name that the client used."""
+    """What every chunk of an answer says again. ``model`` is the name that the client used; ``service_tier`` is told
+    only to those who ask for one."""
 
     model: str
     system_fingerprint: str
+    service_tier: str | None = None
     id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(12)}")
     created: int = field(default_factory=lambda: int(time.time()))
 
     def fields(self, object_type: str) -> dict[str, Any]:
         """Return the fields in OpenAI's order."""
-        return {
+        fields = {
             "id": self.id,
             "object": object_type,
             "created": self.created,
             "model": self.model,
             "system_fingerprint": self.system_fingerprint,
         }
+        return fields if self.service_tier is None else {**fields, "service_tier": self.service_tier}
 
 
 class ChunkWriter:

@@ -88,7 +88,7 @@ def test_the_best_of_several_needs_log_probabilities() -> None:
     ids=lambda value: str(value)[:50],
 )
 def test_fields_are_honoured(fields: dict[str, Any], expected: dict[str, Any]) -> None:
-    assert read(**fields) == [CompletionRequest(**{"model": "m", "prompt": "Hi", **expected})]
+    assert read(**fields) == [CompletionRequest(**{"model": "m", "prompt": "Hi", "whole": True, **expected})]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from openai.types.responses import ResponseItemList
 from lemonade_like.api.openai.responses.items import kept_items
 from lemonade_like.api.openai.responses.schema import ItemIn, ResponsesRequest
 from lemonade_like.api.openai.responses.sealed import sealed, unsealed
-from lemonade_like.api.openai.responses.turn import tools_left_out, turn_request
+from lemonade_like.api.openai.responses.tools import tools_left_out
+from lemonade_like.api.openai.responses.turn import turn_request
 from lemonade_like.api.openai.responses.writer import ResponseFold, ResponseHeader
 from lemonade_like.api.validation import validated
 from lemonade_like.errors import BadRequest
@@ -135,13 +136,46 @@ def test_a_custom_tool_is_a_function_that_takes_text() -> None:
     "kind",
     [
         *("web_search", "web_search_preview", "file_search", "code_interpreter", "computer_use_preview"),
-        *("image_generation", "local_shell", "shell", "apply_patch", "tool_search", "namespace"),
+        *("image_generation", "local_shell", "shell", "apply_patch", "tool_search"),
     ],
 )
 def test_tools_that_others_run_are_left_out(kind: str) -> None:
     asked = body(tools=[{"type": kind, "server_label": "x"}, WEATHER])
     assert [tool.name for tool in turn_request(asked).tools] == ["get_weather"]
-    assert tools_left_out(asked) == [kind]
+    assert tools_left_out(asked.tools) == [kind]
+
+
+NAMESPACE = {"type": "namespace", "name": "mcp__weather", "tools": [WEATHER, {"type": "web_search"}]}
+
+
+def test_the_tools_of_a_namespace_are_functions_of_longer_names() -> None:
+    asked = body(tools=[NAMESPACE, WEATHER], tool_choice={"type": "function", "name": "mcp__weather__get_weather"})
+    request = turn_request(asked)
+    assert [tool.name for tool in request.tools] == ["mcp__weather__get_weather", "get_weather"]
+    assert request.allowed_tools == {"mcp__weather__get_weather"}
+    assert tools_left_out(asked.tools) == []
+
+
+def test_a_call_of_a_tool_in_a_namespace_is_shown_as_the_model_made_it() -> None:
+    call = {"type": "function_call", "call_id": "c", "namespace": "mcp__weather", "name": "get_weather"}
+    assistant, _ = said({**call, "arguments": "{}"}, {"type": "function_call_output", "call_id": "c", "output": "1"})
+    assert assistant.tool_calls[0].name == "mcp__weather__get_weather"
+
+
+@pytest.mark.parametrize(
+    ("tools", "param"),
+    [
+        ([{"type": "namespace", "tools": []}], "tools[0].name"),
+        ([{**NAMESPACE, "tools": [{"type": "telepathy"}]}], "tools[0].tools[0].type"),
+        ([{**NAMESPACE, "tools": [{"type": "function"}]}], "tools[0].tools[0].name"),
+        ([{**NAMESPACE, "tools": "x"}], "tools[0].tools"),
+        ([WEATHER, NAMESPACE, NAMESPACE], "tools[2].name"),
+    ],
+)
+def test_a_namespace_that_cannot_be_is_refused_by_name(tools: list[Any], param: str) -> None:
+    with pytest.raises(BadRequest) as raised:
+        turn(tools=tools)
+    assert raised.value.param == param
 
 
 @pytest.mark.parametrize("kind", ["web_search_call", "local_shell_call", "local_shell_call_output", "mcp_list_tools"])

@@ -43,9 +43,7 @@ PATCH = {"type": "custom", "name": "apply_patch", "description": "Edits files."}
 def header(**asked: Any) -> ResponseHeader:
     body = validated(ResponsesRequest, {"model": 'my "model"', "input": "Hi", **asked})
     made = response_header(body, stored=True)
-    return ResponseHeader(
-        made.asked, made.custom, made.packed, id="resp_" + "0" * 48, created_at=1_000, clock=lambda: 1_002.9
-    )
+    return replace(made, id="resp_" + "0" * 48, created_at=1_000, clock=lambda: 1_002.9)
 
 
 def streamed(*batches: list[Event], **asked: Any) -> list[dict[str, Any]]:
@@ -270,6 +268,20 @@ def test_a_custom_tool_is_given_text(arguments: str, text: str) -> None:
         "apply_patch",
         text,
     )
+
+
+def test_a_call_of_a_tool_in_a_namespace_is_told_apart() -> None:
+    weather = {"type": "namespace", "name": "mcp__weather", "description": "", "tools": [WEATHER, PATCH]}
+    called = [*call(0, "{}", "mcp__weather__get_weather"), *call(1, '{"input": "x"}', "mcp__weather__apply_patch")]
+    items = output(*called, *call(2, "{}", "get_weather"), tools=[weather])
+
+    assert [(item["type"], item.get("namespace"), item["name"]) for item in items] == [
+        ("function_call", "mcp__weather", "get_weather"),
+        ("custom_tool_call", "mcp__weather", "apply_patch"),
+        ("function_call", None, "get_weather"),
+    ]
+    (repeated,) = folded(DONE, tools=[weather])["tools"]
+    assert [tool["name"] for tool in repeated["tools"]] == ["get_weather", "apply_patch"]
 
 
 def test_reasoning_is_packed_for_clients_that_ask_for_it() -> None:

@@ -56,7 +56,12 @@ async def create_completion(request: Request) -> Response:
         writer = CompletionChunks(
             header, choices=len(wanted), candidates=body.candidates, include_usage=body.include_usage
         )
-        return EventStream(batches, writer, on_end=lambda: note_answer(request.scope, writer))
+        return EventStream(
+            batches,
+            writer,
+            on_end=lambda: note_answer(request.scope, writer),
+            keep_alive_seconds=rooms.keep_alive_seconds,
+        )
 
     fold = CompletionFold(
         header,

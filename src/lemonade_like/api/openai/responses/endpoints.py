@@ -16,7 +16,8 @@ from lemonade_like.api.openai.responses.header import response_header
 from lemonade_like.api.openai.responses.items import kept_items, listed_servers
 from lemonade_like.api.openai.responses.kept import kept_response, not_found, said_before, with_references
 from lemonade_like.api.openai.responses.schema import CountInputTokensRequest, ItemIn, ResponsesRequest
-from lemonade_like.api.openai.responses.turn import tools_left_out, turn_request
+from lemonade_like.api.openai.responses.tools import tools_left_out
+from lemonade_like.api.openai.responses.turn import turn_request
 from lemonade_like.api.openai.responses.words import own_words
 from lemonade_like.api.openai.responses.writer import EventWriter, ResponseFold
 from lemonade_like.api.openapi import json_body
@@ -66,7 +67,12 @@ async def create_response(request: Request) -> Response:
     )
     if body.stream:
         writer = EventWriter(header)
-        return EventStream(batches, writer, on_end=lambda: note_answer(request.scope, writer))
+        return EventStream(
+            batches,
+            writer,
+            on_end=lambda: note_answer(request.scope, writer),
+            keep_alive_seconds=rooms.keep_alive_seconds,
+        )
 
     async def gather() -> None:
         async with aclosing(batches):
@@ -197,5 +203,5 @@ def _json(content: dict[str, Any]) -> Response:
 
 
 def _note_tools_left_out(request: Request, body: CountInputTokensRequest) -> None:
-    if left_out := tools_left_out(body):
+    if left_out := tools_left_out(body.tools):
         note(request.scope, tools_left_out=",".join(left_out))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lemonade_like.api.openai.responses.turn import custom_tools, offered_tools
+from lemonade_like.api.openai.responses.tools import custom_tools, namespaces, offered_tools
 from lemonade_like.api.openai.responses.writer import ResponseHeader
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def response_header(body: ResponsesRequest, *, stored: bool, listed: frozenset[s
         "instructions": body.instructions,
         "previous_response_id": body.previous_response_id,
         "metadata": body.metadata or {},
-        "tools": [_tool(tool) for tool in offered_tools(body)],
+        "tools": [_tool(tool) for tool in offered_tools(body.tools)],
         "tool_choice": _tool_choice(body.tool_choice),
         "parallel_tool_calls": body.parallel_tool_calls is not False,
         "temperature": body.temperature,
@@ -48,13 +48,17 @@ def response_header(body: ResponsesRequest, *, stored: bool, listed: frozenset[s
         "safety_identifier": body.safety_identifier,
         "prompt_cache_key": body.prompt_cache_key,
     }
-    return ResponseHeader(asked, custom_tools(body), body.wants_encrypted_reasoning, listed)
+    custom, inside = custom_tools(body.tools), namespaces(body.tools)
+    return ResponseHeader(asked, custom, body.wants_encrypted_reasoning, listed, inside)
 
 
 def _tool(tool: ResponseToolIn) -> dict[str, Any]:
     if tool.is_on_server:
         said = {"server_label", "server_description", "allowed_tools"}
         return {"type": "mcp", "require_approval": "never", **tool.model_dump(include=said, exclude_none=True)}
+    if tool.type == "namespace":
+        inner = [_tool(one) for one in offered_tools(tool.tools)]
+        return {"type": tool.type, "name": tool.name, "description": tool.description or "", "tools": inner}
     if tool.type == "custom":
         return tool.model_dump(exclude_none=True, include={"type", "name", "description", "format"})
     return {

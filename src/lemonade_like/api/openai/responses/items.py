@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from lemonade_like.api.openai.responses import custom
 from lemonade_like.api.openai.responses.ids import input_id
 from lemonade_like.api.openai.responses.sealed import unsealed
+from lemonade_like.api.openai.responses.tools import full_name
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.messages import ChatMessage, ContentPart, MediaPart, TextPart, ToolCall
 from lemonade_like.tools.catalogue import word
@@ -148,7 +149,7 @@ def _add(item: ItemIn, assistant: _Assistant, path: str) -> None:
         assistant.results.append(result)
     else:
         call_id = _needed(item.call_id, item, path, "call_id")
-        name = _needed(item.name, item, path, "name")
+        name = full_name(item.namespace, _needed(item.name, item, path, "name"))
         if item.type == "function_call":
             arguments = _needed(item.arguments, item, path, "arguments")
         else:
@@ -260,6 +261,8 @@ def _kept(item: ItemIn, item_id: str) -> dict[str, Any]:
     else:
         text = "arguments" if item.type == "function_call" else "input"
         kept |= {"call_id": item.call_id, "name": item.name, text: getattr(item, text)}
+        if item.namespace is not None:
+            kept["namespace"] = item.namespace
     return kept
 
 

@@ -24,7 +24,7 @@ from lemonade_like.turns.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
 ItemKind = Literal["reasoning", "message", "function_call", "custom_tool_call"]
@@ -49,6 +49,7 @@ class OutputItem:
     phase: Phase | None = None
     call_id: str = ""
     name: str = ""
+    namespace: str | None = None
     packed: bool = False
     status: Status = "in_progress"
     pieces: list[str] = field(default_factory=list)
@@ -77,7 +78,8 @@ class OutputItem:
             packed = {"encrypted_content": sealed("" if begun else self.text)} if self.packed else {}
             return {**item, "summary": [], "content": content, **packed}
         text = "arguments" if self.kind == "function_call" else "input"
-        return {**item, "call_id": self.call_id, "name": self.name, text: "" if begun else self.text}
+        called = {"name": self.name} if self.namespace is None else {"name": self.name, "namespace": self.namespace}
+        return {**item, "call_id": self.call_id, **called, text: "" if begun else self.text}
 
 
 def logprob_objects(logprobs: Iterable[TokenLogprob]) -> list[dict[str, Any]]:
@@ -121,7 +123,8 @@ class Output:
     """Follows a turn, whose calls are written one after the other.
 
     Commentary and the answer are messages of their own. ``custom`` names the tools that take text: what they are given
-    is told when it is whole, since the model writes it as JSON. ``packed`` has reasoning items carry their text as
+    is told when it is whole, since the model writes it as JSON. ``namespaces`` has the namespace and the name of tools
+    that stand in one, by what the model calls them. ``packed`` has reasoning items carry their text as
     ``encrypted_content`` too. ``listed`` are the tool servers of which the conversation tells already. A turn joins
     blocks of one kind by a newline; where another item stands between them, that newline is the boundary of the items.
     """
@@ -131,6 +134,7 @@ class Output:
         response_id: str,
         *,
         custom: AbstractSet[str] = frozenset(),
+        namespaces: Mapping[str, tuple[str, str]] | None = None,
         packed: bool = False,
         listed: AbstractSet[str] = frozenset(),
         sink: ItemSink | None = None,
@@ -140,6 +144,7 @@ class Output:
         self.progress: Progress | None = None
         self._response_id = response_id
         self._custom = custom
+        self._namespaces = namespaces or {}
         self._packed = packed
         self._listed = listed
         self._sink = sink
@@ -158,8 +163,7 @@ class Output:
             elif isinstance(event, ToolCallArgumentsDelta):
                 self._arguments(event.text)
             elif isinstance(event, ToolCallStart):
-                is_custom = event.name in self._custom
-                self._start("custom_tool_call" if is_custom else "function_call", call_id=event.id, name=event.name)
+                self._call(event)
             elif isinstance(event, Finish):
                 self.finish = event
                 self._close("incomplete" if event.reason == "length" else "completed")
@@ -224,6 +228,11 @@ class Output:
             if self._sink is not None:
                 self._sink.delta(item, text, logprobs)
 
+    def _call(self, event: ToolCallStart) -> None:
+        namespace, name = self._namespaces.get(event.name, (None, event.name))
+        kind: ItemKind = "custom_tool_call" if event.name in self._custom else "function_call"
+        self._start(kind, call_id=event.id, name=name, namespace=namespace)
+
     def _arguments(self, text: str) -> None:
         item = self._open
         if item is None or not text:
@@ -232,10 +241,19 @@ class Output:
         if self._sink is not None and item.kind == "function_call":
             self._sink.delta(item, text, ())
 
-    def _start(self, kind: ItemKind, phase: Phase | None = None, *, call_id: str = "", name: str = "") -> OutputItem:
+    def _start(
+        self,
+        kind: ItemKind,
+        phase: Phase | None = None,
+        *,
+        call_id: str = "",
+        name: str = "",
+        namespace: str | None = None,
+    ) -> OutputItem:
         self._close("completed")
         item_id, index = self._next_id(_IDS[kind]), len(self.items)
-        item = OutputItem(kind, item_id, index, phase, call_id, name, packed=self._packed and kind == "reasoning")
+        packed = self._packed and kind == "reasoning"
+        item = OutputItem(kind, item_id, index, phase, call_id, name, namespace, packed)
         self.items.append(item)
         self._seen.add(kind)
         self._open = item

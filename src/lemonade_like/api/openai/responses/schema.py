@@ -80,6 +80,7 @@ class ItemIn(_Wire):
     server_label: CalledName | None = None
     tools: list[dict[str, Any]] | None = None
     error: dict[str, Any] | str | None = None
+    namespace: CalledName | None = None
     arguments: str | None = None
     input: str | None = None
     output: Parts | None = None
@@ -93,7 +94,8 @@ class ItemIn(_Wire):
 
 
 class ResponseToolIn(_Wire, ServerToolFields):
-    """A tool: a function, a custom one that takes text, those of a tool server here, or one that OpenAI runs."""
+    """A tool: a function, a custom one that takes text, a namespace of such, those of a tool server here, or one that
+    OpenAI runs."""
 
     type: str
     name: FunctionName | None = Field(default=None, validate_default=True)
@@ -101,12 +103,13 @@ class ResponseToolIn(_Wire, ServerToolFields):
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
     format: dict[str, Any] | None = None
+    tools: list[ResponseToolIn] | None = None
 
     @field_validator("name")
     @classmethod
     def _own_tools_have_a_name(cls, name: str | None, info: ValidationInfo) -> str | None:
         kind = info.data.get("type")
-        if name is None and kind in ("function", "custom"):
+        if name is None and kind in ("function", "custom", "namespace"):
             raise PydanticCustomError("name", "is required in a tool of type '{kind}'", {"kind": kind})
         return name
 

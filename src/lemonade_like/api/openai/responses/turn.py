@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from lemonade_like.api.openai.responses import custom
 from lemonade_like.api.openai.responses.items import chat, server_calls
-from lemonade_like.api.openai.responses.schema import (
-    CountInputTokensRequest,
-    NamedResponseToolIn,
-    ResponsesRequest,
-    ResponseToolIn,
-)
+from lemonade_like.api.openai.responses.schema import CountInputTokensRequest, NamedResponseToolIn, ResponsesRequest
+from lemonade_like.api.openai.responses.tools import MCP, OWN, function_tools
 from lemonade_like.api.openai.server_tools import server_uses
-from lemonade_like.api.tools import distinct
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.conversation import EFFORTS
 from lemonade_like.harmony.messages import ChatMessage, FunctionTool, TextPart
@@ -27,13 +20,6 @@ if TYPE_CHECKING:
 
     from lemonade_like.api.openai.responses.schema import ItemIn, TextFormatIn
 
-_OWN: Final = ("function", "custom", "mcp")
-#: Tools that OpenAI runs, or that only its models know how to call. The model is not told of them.
-_HOSTED: Final = re.compile(
-    r"(web_search|computer)(_\w+)?|file_search|code_interpreter|image_generation|local_shell|shell|apply_patch"
-    r"|tool_search|namespace|programmatic_tool_calling"
-)
-
 
 def turn_request(body: CountInputTokensRequest, history: Sequence[ItemIn] = ()) -> TurnRequest:
     """Return what is asked of the turn; ``history`` is what was said before the input.
@@ -43,7 +29,7 @@ def turn_request(body: CountInputTokensRequest, history: Sequence[ItemIn] = ()) 
             are no items, a tool is of an unknown type, two have one name, the tool choice asks for one that is not
             offered, or the effort is none that is known.
     """
-    tools = distinct(_tools(body.tools or ()), "name")
+    tools = function_tools(body.tools)
     servers = server_uses(body.tools or ())
     allowed, allowed_servers, choice = _chosen(tools, body, checked=not servers)
     sampled = body if isinstance(body, ResponsesRequest) else None
@@ -71,40 +57,9 @@ def turn_request(body: CountInputTokensRequest, history: Sequence[ItemIn] = ()) 
     )
 
 
-def offered_tools(body: CountInputTokensRequest) -> list[ResponseToolIn]:
-    """Return the tools that the model is told of."""
-    return [tool for tool in body.tools or () if tool.type in _OWN]
-
-
-def tools_left_out(body: CountInputTokensRequest) -> list[str]:
-    """Return the types of those that it is not."""
-    return [tool.type for tool in body.tools or () if tool.type not in _OWN]
-
-
-def custom_tools(body: CountInputTokensRequest) -> frozenset[str]:
-    """Return the names of the tools that take text."""
-    return frozenset(tool.name for tool in body.tools or () if tool.type == "custom" and tool.name is not None)
-
-
 def _instructions(text: str | None) -> Iterator[ChatMessage]:
     if text:
         yield ChatMessage("system", (TextPart(text),), index=-1)
-
-
-def _tools(offered: Sequence[ResponseToolIn]) -> Iterator[FunctionTool]:
-    for place, tool in enumerate(offered):
-        description = tool.description or ""
-        if tool.type == "function" and tool.name is not None:
-            yield FunctionTool(tool.name, description, tool.parameters, bool(tool.strict), place)
-        elif tool.type == "custom" and tool.name is not None:
-            yield FunctionTool(tool.name, custom.described(description, tool.format), custom.PARAMETERS, index=place)
-        elif tool.type != "mcp" and not _HOSTED.fullmatch(tool.type):
-            raise BadRequest(
-                f"'tools[{place}].type' is '{tool.type}', which is no type of a tool. Declare the tool as a function, "
-                "with 'name', 'description' and 'parameters'.",
-                param=f"tools[{place}].type",
-                code="invalid_value",
-            )
 
 
 def _chosen(
@@ -119,13 +74,13 @@ def _chosen(
             check_choice(tools, names=None, required=mode if mode == "required" else None)
         return None, frozenset(), mode
     if choice.type == "allowed_tools":
-        chosen, mode = [tool for tool in choice.tools or () if tool.type in _OWN], choice.mode or "auto"
+        chosen, mode = [tool for tool in choice.tools or () if tool.type in (*OWN, MCP)], choice.mode or "auto"
         word: str | None = mode if mode == "required" else None
     else:
         chosen = [NamedResponseToolIn(type=choice.type, name=choice.name, server_label=choice.server_label)]
         mode, word = "required", choice.type
-    names = [_name(tool) for tool in chosen if tool.type != "mcp" or tool.name is not None]
-    servers = [tool.server_label or "" for tool in chosen if tool.type == "mcp" and tool.name is None]
+    names = [_name(tool) for tool in chosen if tool.type != MCP or tool.name is not None]
+    servers = [tool.server_label or "" for tool in chosen if tool.type == MCP and tool.name is None]
     if checked:
         check_choice(tools, names=[*names, *servers], required=word)
     if mode == "required" and not chosen:
@@ -138,7 +93,7 @@ def _chosen(
 
 
 def _name(tool: NamedResponseToolIn) -> str:
-    return qualified(tool.server_label or "", tool.name or "") if tool.type == "mcp" else tool.name or ""
+    return qualified(tool.server_label or "", tool.name or "") if tool.type == MCP else tool.name or ""
 
 
 def _response_format(wanted: TextFormatIn | None) -> ResponseFormat | None:

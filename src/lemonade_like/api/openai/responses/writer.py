@@ -18,7 +18,7 @@ from lemonade_like.errors import BadRequest, QueueFull, ServerError
 from lemonade_like.turns.events import Event, Progress, TokenLogprob, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from lemonade_like.api.openai.responses.server_items import CallItem, ListItem
@@ -39,12 +39,17 @@ _WHOLE: Final[dict[ItemKind, str]] = {
 
 @dataclass(frozen=True)
 class ResponseHeader:
-    """What is known of a response before it is written; ``asked`` is what it repeats of the request."""
+    """What is known of a response before it is written; ``asked`` is what it repeats of the request.
+
+    ``custom`` are the tools that take text, ``namespaces`` the namespace and the name of those that stand in one, both
+    by what the model calls them.
+    """
 
     asked: dict[str, Any]
     custom: AbstractSet[str] = frozenset()
     packed: bool = False
     listed: AbstractSet[str] = frozenset()
+    namespaces: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     id: str = field(default_factory=new_response_id)
     created_at: int = field(default_factory=lambda: int(time.time()))
     clock: Callable[[], float] = time.time
@@ -72,7 +77,14 @@ class ResponseHeader:
 
     def output(self, sink: EventWriter | None = None) -> Output:
         """Return an output without items."""
-        return Output(self.id, custom=self.custom, packed=self.packed, listed=self.listed, sink=sink)
+        return Output(
+            self.id,
+            custom=self.custom,
+            namespaces=self.namespaces,
+            packed=self.packed,
+            listed=self.listed,
+            sink=sink,
+        )
 
 
 class EventWriter:
