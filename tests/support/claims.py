@@ -6,8 +6,8 @@ column is ``Field``, or ``Field of `PATH``` where the names are below a path.
 
 from __future__ import annotations
 
-import copy
 import itertools
+import json
 import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -70,10 +70,14 @@ def _settled(path: str, claimed: Mapping[str, Verdict]) -> bool:
 
 @dataclass(frozen=True)
 class Try:
-    """A value for a field, in a body that has ``beside`` as well."""
+    """A value for a field, in a body that has ``beside`` as well.
+
+    ``along`` are values of other fields that go with this one alone: without it, they are an error.
+    """
 
     value: Any
     beside: Mapping[str, Any] = field(default_factory=dict)
+    along: Mapping[str, Any] = field(default_factory=dict)
 
 
 def tries(examples: Mapping[str, Any], path: str) -> list[Try]:
@@ -132,8 +136,11 @@ class Asker:
         """Check that the field is what is said of it; ``repeated`` allows answers to repeat a harmless one."""
         lacking = {**base, **tried.beside}
         without = await self.outcome(endpoint, lacking)
-        with_it = await self.outcome(endpoint, placed(lacking, path, tried.value))
+        with_it = await self.outcome(endpoint, placed({**lacking, **tried.along}, path, tried.value))
         assert without.status == 200, without.message
+        if tried.along:
+            alone = await self.outcome(endpoint, {**lacking, **tried.along})
+            assert alone.status == 400, f"{path} is not needed by what goes along with it"
         if verdict == "refused":
             assert with_it.status == 400, f"{path} is not refused"
             # Anthropic's errors have only words.
@@ -159,7 +166,8 @@ async def asker(turns: ScriptedTurns | None = None) -> AsyncIterator[Asker]:
 
 def placed(body: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
     """The body with a value at the path; ``[]`` is the first of a list."""
-    changed: Any = copy.deepcopy(dict(body))
+    # A copy that shares nothing, not even with itself.
+    changed: Any = json.loads(json.dumps(body))
     steps = re.findall(r"\[\]|[^.\[\]]+", path)
     place = changed
     for step, following in itertools.pairwise(steps):
