@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
 
-from lemonade_like.api.openai.schema import ChatCompletionRequest, MessageIn, ToolIn
+from lemonade_like.api.openai.schema import ChatCompletionRequest, MessageIn
 from lemonade_like.api.openai.server_tools import ServerToolCallIn
+from lemonade_like.api.openai.tools import ToolIn
 from tests.support.claims import Asker, Try, Verdict, claims, tries, without_claim
 from tests.support.sdk_fields import paths
 

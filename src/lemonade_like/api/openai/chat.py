@@ -9,9 +9,11 @@ from fastapi import APIRouter, Request, Response
 
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.openai.choices import side_by_side, turn_requests
+from lemonade_like.api.openai.fold import AnswerFold
 from lemonade_like.api.openai.intake import read_chat
+from lemonade_like.api.openai.objects import AnswerHeader
 from lemonade_like.api.openai.schema import ChatCompletionRequest
-from lemonade_like.api.openai.writer import AnswerFold, AnswerHeader, ChunkWriter
+from lemonade_like.api.openai.writer import ChunkWriter
 from lemonade_like.api.openapi import json_body
 from lemonade_like.api.services import note, note_answer, services
 from lemonade_like.api.sse import EventStream

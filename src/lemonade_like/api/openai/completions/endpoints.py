@@ -18,7 +18,7 @@ from lemonade_like.api.openai.completions.echo import echoing
 from lemonade_like.api.openai.completions.schema import Completion, CreateCompletionRequest
 from lemonade_like.api.openai.completions.turn import completion_requests
 from lemonade_like.api.openai.completions.writer import CompletionChunks, CompletionFold
-from lemonade_like.api.openai.writer import AnswerHeader
+from lemonade_like.api.openai.objects import AnswerHeader
 from lemonade_like.api.openapi import json_body
 from lemonade_like.api.services import note, note_answer, services
 from lemonade_like.api.sse import EventStream
