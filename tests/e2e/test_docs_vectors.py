@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from lemonade_like.api.jina.rerank import RerankAnswer, RerankBody
 from lemonade_like.api.openai.embeddings import EmbeddingsAnswer
-from lemonade_like.models.registry import built_in_models
+from lemonade_like.models.built_in import built_in_models
 
 FOLDER = Path(__file__).parents[2] / "docs" / "api"
 PAGES = {name: (FOLDER / f"{name}.md").read_text(encoding="utf-8") for name in ("embeddings", "rerank")}
