@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.api.anthropic import test_documented_fields as messages
+from tests.api.openai import test_documented_embeddings as embeddings
 from tests.api.openai import test_documented_fields as chat
+from tests.api.openai.completions import test_documented_fields as completions
 from tests.api.openai.responses import test_documented_fields as responses
 from tests.support.claims import Asker, asker, placed, tries
 from tests.support.turns import ScriptedTurns
@@ -38,7 +40,13 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES | st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
-APIS: Any = {"chat": chat, "responses": responses, "messages": messages}
+APIS: Any = {
+    "chat": chat,
+    "responses": responses,
+    "messages": messages,
+    "completions": completions,
+    "embeddings": embeddings,
+}
 
 
 class RenderedTurns(ScriptedTurns):
@@ -68,7 +76,8 @@ async def test_any_value_in_any_field_is_answered_or_refused_by_name(
 ) -> None:
     page = APIS[api]
     path = data.draw(st.sampled_from(sorted(page.CLAIMS)))
-    base = {**page.BASE, **tries(page.EXAMPLES, path)[0].beside}
+    tried = tries(page.EXAMPLES, path)[0]
+    base = {**page.BASE, **tried.beside, **tried.along}
     value = data.draw(VALUES)
     answer = await rendering.post(page.PATH, placed(base, path, value))
 

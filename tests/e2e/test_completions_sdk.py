@@ -62,7 +62,6 @@ def test_a_stream_is_the_whole_answer(client: openai.OpenAI, model: str, more: d
     whole = client.completions.create(**asked)
     chunks = list(client.completions.create(**asked, stream=True, stream_options={"include_usage": True}))
 
-    Completion.model_validate(whole.model_dump(), strict=True)
     assert whole.object == "text_completion"
     assert _seen(chunks) == _seen([whole])
     usage = chunks[-1].usage

@@ -1,4 +1,5 @@
-"""docs/api/completions.md and docs/api/tokens.md tell what is so: their examples run, and their tables are complete."""
+"""docs/api/completions.md and docs/api/tokens.md tell what is so: their examples run, and the table of
+tokenize is complete."""
 
 from __future__ import annotations
 
@@ -10,10 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from openai.types.completion_create_params import CompletionCreateParamsBase
 
 from lemonade_like.api.llamacpp.tokens import TokenizeBody
-from lemonade_like.api.openai.completions.schema import CreateCompletionRequest
 
 DOCS = Path(__file__).parents[2] / "docs" / "api"
 COMPLETIONS = (DOCS / "completions.md").read_text()
@@ -56,12 +55,6 @@ def test_the_curl_lines_are_answered(server: str, line: str) -> None:
 def test_what_the_lines_say_of_tokens_is_so(server: str) -> None:
     ids = httpx.post(f"{server}/v1/tokenize", json={"model": "tiny-gpt-oss", "content": "Hello there"}).json()["tokens"]
     assert f'"tokens": {ids}' in TOKENS
-
-
-def test_the_table_has_every_field_that_the_sdk_knows_or_that_is_read() -> None:
-    fields = {*CompletionCreateParamsBase.__annotations__, *CreateCompletionRequest.model_fields}
-    table = COMPLETIONS.partition("## Fields of the request")[2].partition("## The answer")[0]
-    assert {name for name in fields if f"`{name}`" not in table} == set()
 
 
 def test_the_table_has_every_field_of_tokenize() -> None:

@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from lemonade_like.engine.spec import parse_extra_args
 from lemonade_like.errors import ModelNotFound, ServerError
 from lemonade_like.models import places
+from lemonade_like.models.built_in import built_in_models
 from lemonade_like.models.detection import is_gpt_oss
 from lemonade_like.models.download import Checkpoint
-from lemonade_like.models.model import LABELS
-from lemonade_like.models.registry import Registry, RegistryFile, built_in_models
+from lemonade_like.models.model import LABELS, RegistryFile
+from lemonade_like.models.registry import Registry
 from tests.support.models import Machine, put_file
 
 ROOT = Path(__file__).parents[2]

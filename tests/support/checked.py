@@ -5,7 +5,9 @@ The SDKs take whatever comes and fill in nothing, so that a field which is missi
 
 from __future__ import annotations
 
+import base64
 import re
+from array import array
 from typing import TYPE_CHECKING, Any
 
 import anthropic
@@ -13,12 +15,12 @@ import httpx2
 import openai
 import orjson
 from anthropic.types import ErrorResponse, MessageTokensCount
-from openai.types import Model
+from openai.types import CreateEmbeddingResponse, Model
 from openai.types.responses import ResponseItemList
 from openai.types.responses.input_token_count_response import InputTokenCountResponse
 from pydantic import TypeAdapter
 
-from tests.support import chunks, messages, responses
+from tests.support import chunks, messages, responses, text_completions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -31,8 +33,23 @@ def _typed(form: Any) -> Callable[[Any], Any]:
     return lambda value: adapter.validate_python(value, strict=True)
 
 
+def _vectors(body: Any) -> None:
+    """The SDK's type is of numbers, which is what the SDK makes of base64, for which it asks by itself."""
+    read = [
+        {**each, "embedding": array("f", base64.b64decode(each["embedding"], validate=True)).tolist()}
+        if isinstance(each["embedding"], str)
+        else each
+        for each in body["data"]
+    ]
+    _typed(CreateEmbeddingResponse)({**body, "data": read})
+    assert [each["index"] for each in read] == list(range(len(read)))
+    assert len({len(each["embedding"]) for each in read}) == 1
+
+
 _WHOLE: Mapping[str, Callable[[Any], Any]] = {
     r"/chat/completions": chunks.checked,
+    r"/completions": text_completions.checked,
+    r"/embeddings": _vectors,
     r"/responses(/resp_\w+)?": lambda body: body.get("deleted") or responses.checked(body),
     r"/responses/input_tokens": _typed(InputTokenCountResponse),
     r"/responses/\w+/input_items": _typed(ResponseItemList),
@@ -43,6 +60,7 @@ _WHOLE: Mapping[str, Callable[[Any], Any]] = {
 }
 _STREAMS: Mapping[str, Callable[[bytes], Any]] = {
     "/chat/completions": chunks.chunks_of,
+    "/completions": text_completions.chunks_of,
     "/responses": responses.events_of,
     "/messages": messages.events_of,
 }

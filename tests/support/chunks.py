@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from openai.types import ErrorObject
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import TypeAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _WHOLE: TypeAdapter[Any] = TypeAdapter(ChatCompletion)
 _CHUNK: TypeAdapter[Any] = TypeAdapter(ChatCompletionChunk)
@@ -30,22 +33,34 @@ def checked_error(body: dict[str, Any]) -> dict[str, Any]:
 
 def chunks_of(stream: bytes) -> list[dict[str, Any]]:
     """The chunks of a stream, strictly of the SDK's types, each where it may stand; an error may be the last."""
+    chunks = read(stream, lambda chunk: _CHUNK.validate_python(chunk, strict=True))
+    if is_whole(chunks):
+        _check_choices([choice for chunk in chunks for choice in chunk["choices"]])
+    return chunks
+
+
+def read(stream: bytes, check: Callable[[dict[str, Any]], Any]) -> list[dict[str, Any]]:
+    """The chunks of a stream, each of which is checked; all have one header, and the usage stands where it may."""
     *written, rest = stream.decode().split("\n\n")
     assert rest == ""
     data = [event.removeprefix("data: ") for event in written if not event.startswith(":")]
     assert data.pop() == "[DONE]"
     chunks = [orjson.loads(each) for each in data]
-    whole = bool(chunks) and "error" not in chunks[-1]
+    whole = is_whole(chunks)
     for chunk in chunks if whole else chunks[:-1]:
-        _CHUNK.validate_python(chunk, strict=True)
+        check(chunk)
     if not whole:
         checked_error(chunks[-1])
         return chunks
     said = ("id", "created", "model", "object", "system_fingerprint")
     assert len({tuple(chunk[name] for name in said) for chunk in chunks}) == 1
     _check_usage(chunks)
-    _check_choices([choice for chunk in chunks for choice in chunk["choices"]])
     return chunks
+
+
+def is_whole(chunks: list[dict[str, Any]]) -> bool:
+    """Whether a stream went well to its end."""
+    return bool(chunks) and "error" not in chunks[-1]
 
 
 def _check_usage(chunks: list[dict[str, Any]]) -> None:

@@ -6,8 +6,8 @@ column is ``Field``, or ``Field of `PATH``` where the names are below a path.
 
 from __future__ import annotations
 
-import copy
 import itertools
+import json
 import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lemonade_like.turns.events import ContentDelta, Finish, ReasoningDelta, Usage
 from tests.support.turns import ScriptedTurns, client_of, scripted_app, scripted_services
+from tests.support.vectors import ScriptedVectors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
     from pathlib import Path
 
     import httpx
-
-    from lemonade_like.turns.request import TurnRequest
 
 Verdict = Literal["honoured", "refused", "harmless"]
 
@@ -70,10 +69,14 @@ def _settled(path: str, claimed: Mapping[str, Verdict]) -> bool:
 
 @dataclass(frozen=True)
 class Try:
-    """A value for a field, in a body that has ``beside`` as well."""
+    """A value for a field, in a body that has ``beside`` as well.
+
+    ``along`` are values of other fields that go with this one alone: without it, they are an error.
+    """
 
     value: Any
     beside: Mapping[str, Any] = field(default_factory=dict)
+    along: Mapping[str, Any] = field(default_factory=dict)
 
 
 def tries(examples: Mapping[str, Any], path: str) -> list[Try]:
@@ -86,21 +89,22 @@ def tries(examples: Mapping[str, Any], path: str) -> list[Try]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a request: what was asked of the turns, and what was answered, without what is drawn or measured."""
+    """What came of a request: what was asked of the rooms behind, and what was answered, without what is drawn or
+    measured."""
 
     status: int
-    asked: tuple[TurnRequest, ...]
+    asked: tuple[Any, ...]
     answer: str
     message: str = ""
     param: str | None = None
 
 
 class Asker:
-    """Asks an app whose turns all say the same."""
+    """Asks an app whose turns all say the same; ``kept`` is where its rooms put what is asked of them."""
 
-    def __init__(self, client: httpx.AsyncClient, turns: ScriptedTurns) -> None:
+    def __init__(self, client: httpx.AsyncClient, *kept: list[Any]) -> None:
         self._client = client
-        self._turns = turns
+        self._kept = kept
 
     async def post(self, endpoint: str, body: Mapping[str, Any]) -> httpx.Response:
         """Send the body, and return the answer as it is."""
@@ -108,12 +112,13 @@ class Asker:
 
     async def outcome(self, endpoint: str, body: Mapping[str, Any]) -> Outcome:
         """Send the body."""
-        self._turns.requests.clear()
+        for each in self._kept:
+            each.clear()
         answer = await self.post(endpoint, body)
         said = answer.json()["error"] if answer.status_code >= 400 else {}
         return Outcome(
             answer.status_code,
-            tuple(self._turns.requests),
+            tuple(itertools.chain(*self._kept)),
             _DRAWN.sub("", answer.text),
             said.get("message", ""),
             said.get("param"),
@@ -132,8 +137,11 @@ class Asker:
         """Check that the field is what is said of it; ``repeated`` allows answers to repeat a harmless one."""
         lacking = {**base, **tried.beside}
         without = await self.outcome(endpoint, lacking)
-        with_it = await self.outcome(endpoint, placed(lacking, path, tried.value))
+        with_it = await self.outcome(endpoint, placed({**lacking, **tried.along}, path, tried.value))
         assert without.status == 200, without.message
+        if tried.along:
+            alone = await self.outcome(endpoint, {**lacking, **tried.along})
+            assert alone.status == 400, f"{path} is not needed by what goes along with it"
         if verdict == "refused":
             assert with_it.status == 400, f"{path} is not refused"
             # Anthropic's errors have only words.
@@ -153,13 +161,17 @@ class Asker:
 async def asker(turns: ScriptedTurns | None = None) -> AsyncIterator[Asker]:
     """One to ask."""
     turns = turns or ScriptedTurns([[ReasoningDelta("Hm."), ContentDelta("Hello"), Finish("stop", Usage(3, 2, 1))]])
-    async with client_of(scripted_app(scripted_services(turns))) as client:
-        yield Asker(client, turns)
+    vectors = ScriptedVectors()
+    services = scripted_services(turns)
+    services.vectors = vectors
+    async with client_of(scripted_app(services)) as client:
+        yield Asker(client, turns.requests, turns.completions, vectors.requests)
 
 
 def placed(body: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
     """The body with a value at the path; ``[]`` is the first of a list."""
-    changed: Any = copy.deepcopy(dict(body))
+    # A copy that shares nothing, not even with itself.
+    changed: Any = json.loads(json.dumps(body))
     steps = re.findall(r"\[\]|[^.\[\]]+", path)
     place = changed
     for step, following in itertools.pairwise(steps):

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib.resources
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lemonade_like.errors import BadRequest, ModelNotFound, ServerError
 from lemonade_like.models.aliases import Aliases
+from lemonade_like.models.built_in import built_in_models
 from lemonade_like.models.bundled import BUNDLED_MODEL, bundled_model_file, bundled_model_path
 from lemonade_like.models.describe import Description, describe
 from lemonade_like.models.download import NoSuchFiles
-from lemonade_like.models.model import FileEntry, Model, ModelEntry, ModelOptions, RegistryFile, model_of
-from lemonade_like.models.names import USER_PREFIX, is_path, read_checkpoint, require_user_name, shortened
+from lemonade_like.models.known import Known
+from lemonade_like.models.model import FileEntry, Model, ModelEntry, ModelOptions, model_of
+from lemonade_like.models.names import USER_PREFIX, is_path, read_checkpoint, require_user_name
 from lemonade_like.models.places import (
     Place,
     all_in_cache,
@@ -31,28 +31,7 @@ if TYPE_CHECKING:
 
     from lemonade_like.settings import HarmonyMode, Settings
 
-__all__ = ["FileEntry", "Model", "ModelEntry", "ModelOptions", "Registry", "RegistryFile", "built_in_models"]
-
-_REGISTRY_FILE = "server_models.json"
-
-
-@dataclass(frozen=True)
-class _Known:
-    """The models that have names, and the other ways to spell them. ``saved`` is what the user's are made from."""
-
-    saved: Saved
-    models: Mapping[str, Model]
-    by_folded: Mapping[str, str]
-    by_checkpoint: Mapping[str, str]
-
-    def name_of(self, text: str) -> str | None:
-        """The name of the model that ``text`` spells, also by its checkpoint, if it is one of these."""
-        if text in self.models:
-            return text
-        if name := self.by_folded.get(text.casefold()):
-            return name
-        checkpoint = read_checkpoint(text)
-        return self.by_checkpoint.get(checkpoint.casefold()) if checkpoint else None
+__all__ = ["FileEntry", "Model", "ModelEntry", "ModelOptions", "Registry"]
 
 
 class Registry:
@@ -149,7 +128,7 @@ class Registry:
             found = self._known_name(name)
         found = found or read_checkpoint(name)
         if found is None:
-            raise ModelNotFound(_unknown(name, self._known.by_folded), param="model")
+            raise ModelNotFound(self._known.lacking(name), param="model")
         return found
 
     def _known_name(self, name: str) -> str | None:
@@ -162,9 +141,7 @@ class Registry:
         if self._known.by_folded.get(alias.casefold()) is not None:
             raise ServerError(f"{alias!r} in model_aliases is a model's own name.\nTake the line out.")
         if self._known_name(name) is None and read_checkpoint(name) is None:
-            raise ModelNotFound(
-                f"{alias!r} in model_aliases stands for {name!r}.\n{_unknown(name, self._known.by_folded)}"
-            )
+            raise ModelNotFound(f"{alias!r} in model_aliases stands for {name!r}.\n{self._known.lacking(name)}")
 
     def find(self, name: str) -> Model:
         """The model that ``name`` spells (see :meth:`resolve`), wherever it is. Raises :class:`ModelNotFound`."""
@@ -337,24 +314,17 @@ class Registry:
             raise ServerError("This registry keeps no user models.")
         self._known = self._make_known(self._users.update(change))
 
-    def _refreshed(self) -> _Known:
+    def _refreshed(self) -> Known:
         if self._users is not None:
             saved = self._users.refresh()
             if saved is not self._known.saved:
                 self._known = self._make_known(saved)
         return self._known
 
-    def _make_known(self, saved: Saved) -> _Known:
+    def _make_known(self, saved: Saved) -> Known:
         users = {name: model_of(name, entry) for name, entry in saved.models.items()}
         models = {name: self._with_options(model, saved) for name, model in {**self._own, **users}.items()}
-        checkpoints = [(model.checkpoint, name) for name, model in models.items() if model.checkpoint]
-        return _Known(
-            saved,
-            models,
-            {name.casefold(): name for name in models},
-            # Of several with one checkpoint the first has it: the built-in one.
-            {checkpoint.casefold(): name for checkpoint, name in reversed(checkpoints)},
-        )
+        return Known.of(saved, models)
 
     def _with_options(self, model: Model, saved: Saved) -> Model:
         own = saved.options.get(model.name)
@@ -400,28 +370,3 @@ class Registry:
             param="model",
             code="model_not_downloaded",
         )
-
-
-def _unknown(name: str, by_folded: Mapping[str, str]) -> str:
-    # To compare a name takes a second for each megabyte.
-    name = shortened(name)
-    near = difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(by_folded[folded] for folded in near)}? " if near else ""
-    return (
-        f"There is no model called {name!r} here. {hint}`lemonade-like models` lists all names, "
-        "`lemonade-like pull NAME` downloads one, and `--model FILE.gguf` serves a file."
-    )
-
-
-def built_in_models() -> list[Model]:
-    """The models of ``server_models.json``, in its order."""
-    entries = RegistryFile.model_validate_json(_registry_json()).models
-    return [model_of(name, entry) for name, entry in entries.items()]
-
-
-def _registry_json() -> bytes:
-    """From the installed package, or else (an editable install) from the root of the repository."""
-    packaged = importlib.resources.files("lemonade_like") / "assets" / _REGISTRY_FILE
-    if packaged.is_file():
-        return packaged.read_bytes()
-    return (Path(__file__).parents[3] / _REGISTRY_FILE).read_bytes()

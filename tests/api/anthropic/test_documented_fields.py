@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from anthropic.types import ContentBlockParam, ToolParam, ToolUnionParam
-from anthropic.types.beta import BetaContentBlockParam, BetaToolParam, BetaToolUnionParam
+from anthropic.types.beta import BetaContentBlockParam, BetaMCPToolsetParam, BetaToolParam, BetaToolUnionParam
 from anthropic.types.beta.message_create_params import MessageCreateParamsStreaming as BetaParams
 from anthropic.types.message_create_params import MessageCreateParamsStreaming
 
-from lemonade_like.api.anthropic.schema import MessagesRequest
+from lemonade_like.api.anthropic.schema import ClientToolIn, MessagesRequest
+from lemonade_like.api.anthropic.server_tools import McpServerIn
 from tests.support.claims import Asker, Try, Verdict, claims, tries, without_claim
 from tests.support.sdk_fields import kinds, paths
 
@@ -23,6 +24,9 @@ BASE: dict[str, Any] = {"model": "m", "max_tokens": 100, "messages": [{"role": "
 
 _TOOL: dict[str, Any] = {"name": "f", "description": "Does it.", "input_schema": {"type": "object"}}
 _TOOLS = {"tools": [_TOOL, {**_TOOL, "name": "g"}]}
+_SERVER = {"type": "url", "name": "files"}
+_TOOLSET = {"type": "mcp_toolset", "mcp_server_name": "files"}
+_TOOLSETS = {"mcp_servers": [_SERVER], "tools": [_TOOLSET]}
 _FORM = {"type": "json_schema", "schema": {"type": "object"}}
 _SYSTEM = {"system": [{"type": "text", "text": "Be brief."}]}
 _THINKING = {"thinking": {"type": "enabled", "budget_tokens": 50}}
@@ -62,6 +66,19 @@ EXAMPLES: dict[str, Any] = {
     "tools[].input_schema": Try({"type": "object", "properties": {"a": {}}}, _TOOLS),
     "tools[].strict": Try(True, _TOOLS),
     "tools[].type": Try("bash_20250124", _TOOLS),
+    "tools[].mcp_server_name": Try("web", _TOOLSETS, {"mcp_servers": [{**_SERVER, "name": "web"}]}),
+    "tools[].default_config": Try({"enabled": False}, _TOOLSETS),
+    "tools[].default_config.enabled": Try(False, _TOOLSETS),
+    "tools[].default_config.defer_loading": Try(True, _TOOLSETS),
+    "tools[].configs": Try({"delete": {"enabled": False}}, _TOOLSETS),
+    "tools[].tools": Try([{"name": "read", "input_schema": {}}], _TOOLSETS),
+    "mcp_servers": Try([_SERVER], along={"tools": [_TOOLSET]}),
+    "mcp_servers[].name": Try("web", _TOOLSETS, {"tools": [{**_TOOLSET, "mcp_server_name": "web"}]}),
+    "mcp_servers[].type": Try("http", _TOOLSETS),
+    "mcp_servers[].url": Try("https://mcp.example.org", _TOOLSETS),
+    "mcp_servers[].authorization_token": Try("t", _TOOLSETS),
+    "mcp_servers[].tool_configuration": Try({"allowed_tools": ["read"]}, _TOOLSETS),
+    "max_tool_rounds": 3,
     **{
         f"tools[].{name}": Try(value, _TOOLS)
         for name, value in {
@@ -76,6 +93,7 @@ EXAMPLES: dict[str, Any] = {
 _ELSEWHERE = {"tools[].eager_input_streaming"}
 _LEFT_OUT = re.compile(r"(web_search|web_fetch|code_execution|tool_search_tool|advisor)_\w+")
 
+_TOOL_TYPES = kinds(ToolUnionParam) | kinds(BetaToolUnionParam)
 _BLOCKS = PAGE.read_text().partition("| Block |")[2].partition("##")[0]
 
 
@@ -83,12 +101,14 @@ def test_every_field_of_the_sdk_has_a_verdict() -> None:
     below = frozenset({"messages", "tools"})
     all_paths = paths(MessageCreateParamsStreaming, but_not_into=below) | paths(BetaParams, but_not_into=below)
     of_tools = paths(ToolParam, but_not_into=frozenset({"input_schema"}))
-    of_tools |= paths(BetaToolParam, but_not_into=frozenset({"input_schema"}))
+    of_tools |= paths(BetaToolParam, but_not_into=frozenset({"input_schema"})) | paths(BetaMCPToolsetParam)
     assert without_claim(all_paths | {f"tools[].{path}" for path in of_tools}, CLAIMS) == set()
 
 
 def test_every_field_that_is_read_has_a_verdict() -> None:
-    assert without_claim(set(MessagesRequest.model_fields), CLAIMS) == set()
+    of_tools = {f"tools[].{name}" for name in ClientToolIn.model_fields}
+    of_servers = {f"mcp_servers[].{name}" for name in McpServerIn.model_fields}
+    assert without_claim({*MessagesRequest.model_fields, *of_tools, *of_servers}, CLAIMS) == set()
 
 
 def test_no_example_is_of_a_field_without_a_verdict() -> None:
@@ -114,7 +134,7 @@ async def test_a_block_is_taken_left_out_or_refused_by_name(app: Asker, kind: st
         await app.outcome(PATH, {**BASE, "messages": [{"role": "user", "content": blocks}]})
         for blocks in ([said], [said, {"type": kind}])
     ]
-    name = "…_tool_result" if kind.endswith("_tool_result") else kind
+    name = "…_tool_result" if kind.endswith("_tool_result") and f"`{kind}`" not in _BLOCKS else kind
     row = next((line for line in _BLOCKS.splitlines() if f"`{name}`" in line), "")
     if "Left out" in row:
         assert beside == alone
@@ -123,10 +143,8 @@ async def test_a_block_is_taken_left_out_or_refused_by_name(app: Asker, kind: st
         assert "'messages[0].content[1]" in beside.message
 
 
-@pytest.mark.parametrize("kind", sorted(kinds(ToolUnionParam) | kinds(BetaToolUnionParam)))
+@pytest.mark.parametrize("kind", sorted(_TOOL_TYPES - {"custom", "mcp_toolset"}))
 async def test_a_tool_of_anthropics_is_left_out_or_refused_by_name(app: Asker, kind: str) -> None:
-    if kind == "custom":
-        return
     without, with_it = [
         await app.outcome(PATH, {**BASE, "tools": tools}) for tools in ([_TOOL], [_TOOL, {"type": kind, "name": "x"}])
     ]

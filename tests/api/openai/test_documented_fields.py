@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
 
-from lemonade_like.api.openai.schema import ChatCompletionRequest
+from lemonade_like.api.openai.schema import ChatCompletionRequest, MessageIn
+from lemonade_like.api.openai.server_tools import ServerToolCallIn
+from lemonade_like.api.openai.tools import ToolIn
 from tests.support.claims import Asker, Try, Verdict, claims, tries, without_claim
 from tests.support.sdk_fields import paths
 
@@ -34,6 +36,10 @@ _SOUND = {"messages": [{"role": "user", "content": [_SOUND_PART]}]}
 _NAMED = {**_TWO_TOOLS, "tool_choice": {"type": "function", "function": {"name": "f"}}}
 _ALLOWED = {"mode": "auto", "tools": [{"type": "function", "function": {"name": "f"}}]}
 _SOME = {**_TWO_TOOLS, "tool_choice": {"type": "allowed_tools", "allowed_tools": _ALLOWED}}
+_SERVER = {"tools": [{"type": "mcp", "server_label": "files"}]}
+_RUN: dict[str, Any] = {"id": "c", "type": "mcp", "server_label": "files", "name": "read", "arguments": "{}"}
+_ANSWER = {"role": "assistant", "content": "Done."}
+_RAN = {"messages": [{**_ANSWER, "server_tool_calls": [{**_RUN, "output": "x"}, {**_RUN, "id": "d"}]}]}
 _SCHEMA = {"name": "n", "schema": {"type": "object"}}
 _FORM = {"response_format": {"type": "json_schema", "json_schema": _SCHEMA}}
 
@@ -60,6 +66,7 @@ EXAMPLES: dict[str, Any] = {
     "tools": _TOOL["tools"],
     "tool_choice": Try("required", _TOOL),
     "parallel_tool_calls": False,
+    "max_tool_rounds": 3,
     "functions": [_F],
     "functions[].name": Try("g", {"functions": [_F]}),
     "functions[].description": Try("Else.", {"functions": [_F]}),
@@ -86,6 +93,14 @@ EXAMPLES: dict[str, Any] = {
     "messages[].function_call": Try({"name": "g"}, _LEGACY),
     "messages[].function_call.name": Try("g", _LEGACY),
     "messages[].function_call.arguments": Try('{"a": 1}', _LEGACY),
+    "messages[].server_tool_calls": Try([_RUN], {"messages": [_ANSWER]}),
+    "messages[].server_tool_calls[].id": Try("e", _RAN),
+    "messages[].server_tool_calls[].server_label": Try("web", _RAN),
+    "messages[].server_tool_calls[].name": Try("write", _RAN),
+    "messages[].server_tool_calls[].arguments": Try('{"a": 1}', _RAN),
+    "messages[].server_tool_calls[].round": Try(1, _RAN),
+    "messages[].server_tool_calls[].output": Try("y", _RAN),
+    "messages[].server_tool_calls[].error": Try("y", _RAN),
     "messages[].reasoning_content": Try("Hm.", _SAID),
     "messages[].reasoning": Try("Hm.", _SAID),
     "messages[].thinking": Try("Hm.", _SAID),
@@ -108,6 +123,17 @@ EXAMPLES: dict[str, Any] = {
     "tools[].function.description": Try("Else.", _TOOL),
     "tools[].function.parameters": Try({}, _TOOL),
     "tools[].function.strict": Try(True, _TOOL),
+    "tools[].server_label": Try("web", _SERVER),
+    "tools[].allowed_tools": Try(["read"], _SERVER),
+    "tools[].allowed_tools.tool_names": Try(["read"], _SERVER),
+    "tools[].allowed_tools.read_only": Try(True, _SERVER),
+    "tools[].require_approval": Try("always", _SERVER),
+    "tools[].server_url": Try("https://mcp.example.org", _SERVER),
+    "tools[].connector_id": Try("connector_gmail", _SERVER),
+    "tools[].tunnel_id": Try("t", _SERVER),
+    "tools[].authorization": Try("t", _SERVER),
+    "tools[].headers": Try({"a": "b"}, _SERVER),
+    "tools[].server_description": Try("Files.", _SERVER),
     "tool_choice.type": Try(
         "allowed_tools", {**_SOME, "tool_choice": {**_NAMED["tool_choice"], **_SOME["tool_choice"], "type": "function"}}
     ),
@@ -174,7 +200,11 @@ def test_every_field_of_the_sdk_has_a_verdict() -> None:
 
 
 def test_every_field_that_is_read_has_a_verdict() -> None:
-    assert without_claim(set(ChatCompletionRequest.model_fields), CLAIMS) == set()
+    of_messages = {f"messages[].{name}" for name in MessageIn.model_fields}
+    of_calls = {f"messages[].server_tool_calls[].{name}" for name in ServerToolCallIn.model_fields}
+    of_tools = {f"tools[].{name}" for name in ToolIn.model_fields}
+    read = {*ChatCompletionRequest.model_fields, *of_messages, *of_calls, *of_tools}
+    assert without_claim(read, CLAIMS) == set()
 
 
 def test_no_example_is_of_a_field_without_a_verdict() -> None:

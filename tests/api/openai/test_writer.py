@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from lemonade_like.api.openai.writer import AnswerFold, AnswerHeader, ChunkWriter
+from lemonade_like.api.openai.fold import AnswerFold
+from lemonade_like.api.openai.objects import AnswerHeader
+from lemonade_like.api.openai.writer import ChunkWriter
 from lemonade_like.errors import EngineFailure
 from lemonade_like.harmony.messages import Message
 from lemonade_like.turns.events import (

@@ -38,7 +38,28 @@ class ToolUseBlock(Answer):
     input: dict[str, Any]
 
 
-ContentBlock = Annotated[TextBlock | ThinkingBlock | ToolUseBlock, Field(discriminator="type")]
+class McpToolUseBlock(Answer):
+    """A call that the server runs."""
+
+    type: Literal["mcp_tool_use"]
+    id: str
+    server_name: str
+    name: str
+    input: dict[str, Any]
+
+
+class McpToolResultBlock(Answer):
+    """What such a call returned."""
+
+    type: Literal["mcp_tool_result"]
+    tool_use_id: str
+    is_error: bool
+    content: list[TextBlock]
+
+
+ContentBlock = Annotated[
+    TextBlock | ThinkingBlock | ToolUseBlock | McpToolUseBlock | McpToolResultBlock, Field(discriminator="type")
+]
 
 
 class ThinkingTokens(Answer):

@@ -52,6 +52,34 @@ class ChatToolCall(Answer):
     function: CalledFunction
 
 
+class ServerToolCall(Answer):
+    """A call that the server ran itself, and what came of it."""
+
+    index: _Index
+    id: str
+    type: Literal["mcp"]
+    server_label: str
+    name: str
+    arguments: str
+    round: _Index = Field(description="Which turn of the answer made it.")
+    output: str = ABSENT
+    error: str = ABSENT
+
+
+class ServerToolCallDelta(Answer):
+    """Such a call, or by its ``index`` what came of it."""
+
+    index: _Index
+    id: str = ABSENT
+    type: Literal["mcp"] = ABSENT
+    server_label: str = ABSENT
+    name: str = ABSENT
+    arguments: str = ABSENT
+    round: _Index = ABSENT
+    output: str = ABSENT
+    error: str = ABSENT
+
+
 class ChannelMessage(Answer):
     """A raw Harmony message, as the model wrote it."""
 
@@ -72,6 +100,7 @@ class AssistantMessage(Answer):
     reasoning: str = Field(ABSENT, description="The same, as other clients call it.")
     tool_calls: list[ChatToolCall] = ABSENT
     function_call: CalledFunction = Field(ABSENT, description="The first call, if `functions` were offered.")
+    server_tool_calls: list[ServerToolCall] = ABSENT
     harmony: list[ChannelMessage] = Field(ABSENT, description='With `include: ["harmony"]`.')
 
 
@@ -152,6 +181,7 @@ class MessageDelta(Answer):
     reasoning: str = ABSENT
     tool_calls: list[ToolCallDelta] = ABSENT
     function_call: FunctionDelta = ABSENT
+    server_tool_calls: list[ServerToolCallDelta] = ABSENT
     harmony: list[ChannelMessage] = ABSENT
 
 

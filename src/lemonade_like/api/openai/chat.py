@@ -12,9 +12,11 @@ from lemonade_like.api.connection import while_connected
 from lemonade_like.api.openai.answers import ChatCompletion, ChatCompletionChunk
 from lemonade_like.api.openai.choices import side_by_side, turn_requests
 from lemonade_like.api.openai.examples import CHAT as EXAMPLES
+from lemonade_like.api.openai.fold import AnswerFold
 from lemonade_like.api.openai.intake import read_chat
+from lemonade_like.api.openai.objects import AnswerHeader
 from lemonade_like.api.openai.schema import ChatCompletionRequest
-from lemonade_like.api.openai.writer import AnswerFold, AnswerHeader, ChunkWriter
+from lemonade_like.api.openai.writer import ChunkWriter
 from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, note_answer, services
 from lemonade_like.api.sse import EventStream

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError, PydanticKnownError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from lemonade_like.api.json_schema import Unsupported
 from lemonade_like.api.openai.fields import (
@@ -18,7 +18,6 @@ from lemonade_like.api.openai.fields import (
     ContentType,
     Date,
     Fraction,
-    FunctionName,
     Int32,
     LastTokens,
     Penalty,
@@ -28,10 +27,17 @@ from lemonade_like.api.openai.fields import (
     as_json_text,
     as_list,
     as_parts,
-    nested_function,
     word,
 )
-from lemonade_like.api.openai.server_tools import ServerToolCallIn, ServerToolFields
+from lemonade_like.api.openai.server_tools import ServerToolCallIn
+from lemonade_like.api.openai.tools import (
+    FunctionIn,
+    NamedFunctionIn,
+    ToolChoiceIn,
+    ToolIn,
+    function_call_form,
+    tool_choice_form,
+)
 
 
 class _Wire(BaseModel):
@@ -119,103 +125,6 @@ class MessageIn(_Wire):
         if role == "function" and name is None:
             raise PydanticCustomError("name", "is required in a message of role 'function'")
         return word(name) if name is not None and role in ("tool", "function") else name
-
-
-class FunctionIn(_Wire):
-    """A function that the client offers; ``parameters`` is its JSON Schema."""
-
-    name: FunctionName
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-
-
-class ToolIn(_Wire, ServerToolFields):
-    """A tool: a function that the client offers, or the tools of one of the server's tool servers."""
-
-    type: Literal["function", "mcp"] = "function"
-    function: FunctionIn | None = Field(default=None, validate_default=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _has_the_form_of_this_api(cls, tool: Any) -> Any:
-        return nested_function(tool)
-
-    @field_validator("function")
-    @classmethod
-    def _functions_are_there(cls, function: FunctionIn | None, info: ValidationInfo) -> FunctionIn | None:
-        if function is None and info.data.get("type") == "function":
-            raise PydanticKnownError("missing")
-        return function
-
-
-class NamedFunctionIn(_Wire):
-    """The name of a tool in a tool choice."""
-
-    name: FunctionName
-
-
-class NamedToolIn(_Wire):
-    """A tool, named."""
-
-    type: Literal["function"] = "function"
-    function: NamedFunctionIn
-
-
-class AllowedToolsIn(_Wire):
-    """Some of the tools, and whether one of them must be called."""
-
-    mode: Literal["auto", "required"]
-    tools: list[NamedToolIn] = Field(min_length=1)
-
-
-class ToolChoiceIn(_Wire):
-    """Any of the forms that a tool choice is sent in, as one: how free the model is, and between which tools."""
-
-    type: Literal["none", "auto", "required", "function", "allowed_tools"]
-    function: NamedFunctionIn | None = Field(default=None, validate_default=True)
-    allowed_tools: AllowedToolsIn | None = Field(default=None, validate_default=True)
-
-    @field_validator("function", "allowed_tools")
-    @classmethod
-    def _object_forms_are_whole(cls, value: Any, info: ValidationInfo) -> Any:
-        if value is None and info.data.get("type") == info.field_name:
-            raise PydanticCustomError("missing_name", "is required in a tool choice of this type")
-        return value
-
-    @property
-    def mode(self) -> Literal["none", "auto", "required"]:
-        """How free the model is to call."""
-        if self.type == "function":
-            return "required"
-        if self.type == "allowed_tools":
-            return self.allowed_tools.mode if self.allowed_tools else "auto"
-        return self.type
-
-    @property
-    def names(self) -> list[str] | None:
-        """The only tools to choose from; ``None`` is all of them."""
-        if self.type == "function" and self.function:
-            return [self.function.name]
-        if self.type == "allowed_tools" and self.allowed_tools:
-            return [tool.function.name for tool in self.allowed_tools.tools]
-        return None
-
-
-def _tool_choice_form(choice: Any) -> Any:
-    if isinstance(choice, str):
-        if choice not in ("none", "auto", "required"):
-            raise PydanticCustomError("choice", "must be 'none', 'auto', 'required', or an object that names a tool")
-        return {"type": choice}
-    return nested_function(choice)
-
-
-def _function_call_form(choice: Any) -> Any:
-    if choice in ("none", "auto"):
-        return {"type": choice}
-    if isinstance(choice, dict) and isinstance(choice.get("name"), str):
-        return {"type": "function", "function": {"name": choice["name"]}}
-    raise PydanticCustomError("choice", "must be 'none', 'auto', or an object with the name of a function")
 
 
 class StreamOptionsIn(_Wire):
@@ -338,7 +247,7 @@ class ChatCompletionRequest(BeyondIn, SamplersIn):
         Annotated[
             ToolChoiceIn,
             BeforeValidator(
-                _tool_choice_form, json_schema_input_type=Literal["none", "auto", "required"] | ToolChoiceIn
+                tool_choice_form, json_schema_input_type=Literal["none", "auto", "required"] | ToolChoiceIn
             ),
         ]
         | None
@@ -399,7 +308,7 @@ class ChatCompletionRequest(BeyondIn, SamplersIn):
     function_call: (
         Annotated[
             ToolChoiceIn,
-            BeforeValidator(_function_call_form, json_schema_input_type=Literal["none", "auto"] | NamedFunctionIn),
+            BeforeValidator(function_call_form, json_schema_input_type=Literal["none", "auto"] | NamedFunctionIn),
         ]
         | None
     ) = Field(default=None, description="What tool_choice was called before: `none`, `auto`, or a name.")

@@ -1,19 +1,25 @@
-"""Events as OpenAI's chat completions: chunk by chunk, or folded into the whole answer.
+"""Events as OpenAI's chat completions, chunk by chunk.
 
-Both say what the same events say, which is why a stream and a whole answer cannot differ.
+A whole answer is folded from the same events (``fold``), which is why it and a stream cannot differ.
 """
 
 from __future__ import annotations
 
-import secrets
-import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from lemonade_like.api.errors import error_object
+from lemonade_like.api.openai.objects import (
+    AnswerHeader,
+    Batch,
+    finish_reason,
+    harmony_object,
+    logprobs_object,
+    server_call_delta,
+    total_usage,
+    usage_object,
+)
 from lemonade_like.turns.events import (
     ContentDelta,
     Event,
@@ -31,37 +37,12 @@ from lemonade_like.turns.events import (
 )
 
 if TYPE_CHECKING:
-    from lemonade_like.errors import ServerError
-    from lemonade_like.harmony.messages import Message
+    from collections.abc import Iterable, Sequence
 
-#: The events of one network read, and the index of the choice that they belong to.
-Batch = tuple[int, Sequence[Event]]
+    from lemonade_like.errors import ServerError
 
 _DONE: Final = b"data: [DONE]\n\n"
 _SILENT: Final = (Progress, MessageEnd, ServerTools)
-
-
-@dataclass(frozen=True)
-class AnswerHeader:
-    """What every chunk of an answer says again. ``model`` is the name that the client used; ``service_tier`` is told
-    only to those who ask for one."""
-
-    model: str
-    system_fingerprint: str
-    service_tier: str | None = None
-    id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(12)}")
-    created: int = field(default_factory=lambda: int(time.time()))
-
-    def fields(self, object_type: str) -> dict[str, Any]:
-        """Return the fields in OpenAI's order."""
-        fields = {
-            "id": self.id,
-            "object": object_type,
-            "created": self.created,
-            "model": self.model,
-            "system_fingerprint": self.system_fingerprint,
-        }
-        return fields if self.service_tier is None else {**fields, "service_tier": self.service_tier}
 
 
 class ChunkWriter:
@@ -106,7 +87,7 @@ class ChunkWriter:
 
     def usage(self) -> Usage:
         """Return what has been used so far."""
-        return _total(choice.finish for choice in self._choices)
+        return total_usage(choice.finish for choice in self._choices)
 
     def resumed(self) -> int:
         """Return how many times an engine was lost in the middle of it."""
@@ -194,12 +175,12 @@ class _ChoiceChunks:
             return self._finish_chunk(event)
         if isinstance(event, ServerToolCall | ServerToolResult):
             # A field of its own: what stands in tool_calls, a client would run.
-            said = orjson.dumps(_server_call_delta(event))
+            said = orjson.dumps(server_call_delta(event))
             return b'%b"server_tool_calls":[%b]%b' % (self._delta, said, self._close)
         if isinstance(event, Progress):
             self.progress = event
         elif isinstance(event, MessageEnd) and self._raw is not None:
-            self._raw.append(_harmony_object(event.message))
+            self._raw.append(harmony_object(event.message))
         return b""
 
     def _call_start(self, event: ToolCallStart) -> bytes:
@@ -213,7 +194,7 @@ class _ChoiceChunks:
         )
 
     def _close_with(self, logprobs: list[TokenLogprob]) -> bytes:
-        return b'},"logprobs":%b,"finish_reason":null}]%b' % (orjson.dumps(_logprobs_object(logprobs)), self._usage)
+        return b'},"logprobs":%b,"finish_reason":null}]%b' % (orjson.dumps(logprobs_object(logprobs)), self._usage)
 
     def _finish_chunk(self, finish: Finish) -> bytes:
         # An answer without a word is an empty string, here as in the whole answer.
@@ -222,163 +203,8 @@ class _ChoiceChunks:
             separator = b"" if delta.endswith(b"{") else b","
             delta = b'%b%b"harmony":%b' % (delta, separator, orjson.dumps(self._raw))
         timings = b',"timings":' + orjson.dumps(finish.timings) if finish.timings else b""
-        reason = orjson.dumps(_reason(finish, self._function_call))
+        reason = orjson.dumps(finish_reason(finish, self._function_call))
         return b'%b},"logprobs":null,"finish_reason":%b}]%b%b' % (delta, reason, timings, self._usage)
-
-
-class AnswerFold:
-    """Folds the same events into a whole answer."""
-
-    def __init__(
-        self, header: AnswerHeader, *, choices: int = 1, include_harmony: bool = False, function_call: bool = False
-    ) -> None:
-        self._header = header
-        self._choices = [_FoldedChoice(include_harmony, function_call) for _ in range(choices)]
-
-    def add(self, batch: Batch) -> None:
-        """Take a batch in."""
-        index, events = batch
-        choice = self._choices[index]
-        for event in events:
-            choice.add(event)
-
-    def answer(self) -> dict[str, Any]:
-        """Return the whole answer, once every choice has finished."""
-        answer = self._header.fields("chat.completion")
-        answer["choices"] = [choice.choice(index) for index, choice in enumerate(self._choices)]
-        answer["usage"] = usage_object(self.usage())
-        finish = self._choices[0].finish
-        if len(self._choices) == 1 and finish is not None and finish.timings:
-            answer["timings"] = finish.timings
-        return answer
-
-    def usage(self) -> Usage:
-        """Return what has been used so far."""
-        return _total(choice.finish for choice in self._choices)
-
-    def resumed(self) -> int:
-        """Return how many times an engine was lost in the middle of it."""
-        return sum(choice.finish.resumed for choice in self._choices if choice.finish is not None)
-
-
-@dataclass
-class _FoldedCall:
-    id: str
-    name: str
-    arguments: list[str] = field(default_factory=list)
-
-
-class _FoldedChoice:
-    """One choice; texts are kept in pieces and joined once, so that the cost grows with the text and no faster."""
-
-    def __init__(self, include_harmony: bool, function_call: bool) -> None:
-        self._raw: list[dict[str, Any]] | None = [] if include_harmony else None
-        self._function_call = function_call
-        self.finish: Finish | None = None
-        self._content: list[str] = []
-        self._logprobs: list[TokenLogprob] = []
-        self._reasoning: list[str] = []
-        self._calls: dict[int, _FoldedCall] = {}
-        self._server_calls: list[dict[str, Any]] = []
-
-    def add(self, event: Event) -> None:
-        if isinstance(event, ContentDelta):
-            self._content.append(event.text)
-            if event.logprobs:
-                self._logprobs += event.logprobs
-        elif isinstance(event, ReasoningDelta):
-            self._reasoning.append(event.text)
-        elif isinstance(event, ToolCallArgumentsDelta):
-            self._calls[event.index].arguments.append(event.text)
-        elif isinstance(event, ToolCallStart):
-            self._calls[event.index] = _FoldedCall(event.id, event.name)
-        elif isinstance(event, ServerToolCall):
-            self._server_calls.append(_server_call_delta(event))
-        elif isinstance(event, ServerToolResult):
-            self._server_calls[event.index] |= _server_call_delta(event)
-        elif isinstance(event, MessageEnd):
-            if self._raw is not None:
-                self._raw.append(_harmony_object(event.message))
-        elif isinstance(event, Finish):
-            self.finish = event
-
-    def choice(self, index: int) -> dict[str, Any]:
-        if self.finish is None:
-            raise RuntimeError(f"The turn of choice {index} ended without a finish.")
-        return {
-            "index": index,
-            "message": self._message(),
-            "logprobs": _logprobs_object(self._logprobs) if self._logprobs else None,
-            "finish_reason": _reason(self.finish, self._function_call),
-        }
-
-    def _message(self) -> dict[str, Any]:
-        content = "".join(self._content) if self._content or not self._calls else None
-        message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
-        if self._reasoning:
-            message["reasoning_content"] = message["reasoning"] = "".join(self._reasoning)
-        if self._calls and self._function_call:
-            call = self._calls[min(self._calls)]
-            message["function_call"] = {"name": call.name, "arguments": "".join(call.arguments)}
-        elif self._calls:
-            message["tool_calls"] = [
-                {
-                    "id": call.id,
-                    "type": "function",
-                    "function": {"name": call.name, "arguments": "".join(call.arguments)},
-                }
-                for _, call in sorted(self._calls.items())
-            ]
-        if self._server_calls:
-            message["server_tool_calls"] = self._server_calls
-        if self._raw is not None:
-            message["harmony"] = self._raw
-        return message
-
-
-def _server_call_delta(event: ServerToolCall | ServerToolResult) -> dict[str, Any]:
-    """A call that the server runs, or what came of it; one after the other, they add up to the whole."""
-    if isinstance(event, ServerToolResult):
-        return {"index": event.index, "error" if event.failed else "output": event.text}
-    return {
-        "index": event.index,
-        "id": event.id,
-        "type": "mcp",
-        "server_label": event.label,
-        "name": event.name,
-        "arguments": event.arguments,
-        "round": event.round,
-    }
-
-
-def _reason(finish: Finish, function_call: bool) -> str:
-    return "function_call" if function_call and finish.reason == "tool_calls" else finish.reason
-
-
-def _logprobs_object(logprobs: Iterable[TokenLogprob]) -> dict[str, Any]:
-    content = [
-        {
-            "token": one.token,
-            "logprob": one.logprob,
-            "bytes": one.bytes,
-            "top_logprobs": [
-                {"token": token, "logprob": logprob, "bytes": spelled} for token, spelled, logprob in one.top
-            ],
-        }
-        for one in logprobs
-    ]
-    return {"content": content, "refusal": None}
-
-
-def _harmony_object(message: Message) -> dict[str, Any]:
-    """A channel message as the model wrote it."""
-    return {
-        "role": message.role,
-        "channel": message.channel,
-        "recipient": message.recipient,
-        "content_type": message.content_type,
-        "content": message.content,
-    }
 
 
 def waiting_comment(progress: Progress | None) -> bytes:
@@ -390,28 +216,3 @@ def waiting_comment(progress: Progress | None) -> bytes:
     if progress.stage == "queued" and progress.done:
         return b": queued at place %d\n\n" % progress.done
     return b": %b\n\n" % progress.stage.encode()
-
-
-def _total(finishes: Iterable[Finish | None]) -> Usage:
-    """Return the usage of several choices, which share one prompt."""
-    total = Usage()
-    for finish in finishes:
-        if finish is None:
-            continue
-        usage = finish.usage
-        total.prompt_tokens = max(total.prompt_tokens, usage.prompt_tokens)
-        total.cached_tokens = max(total.cached_tokens, usage.cached_tokens)
-        total.completion_tokens += usage.completion_tokens
-        total.reasoning_tokens += usage.reasoning_tokens
-    return total
-
-
-def usage_object(usage: Usage) -> dict[str, Any]:
-    """Return OpenAI's object."""
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
-    }

@@ -20,7 +20,7 @@ from lemonade_like.api.openai.completions.schema import Completion, CompletionCh
 from lemonade_like.api.openai.completions.turn import completion_requests
 from lemonade_like.api.openai.completions.writer import CompletionChunks, CompletionFold
 from lemonade_like.api.openai.examples import COMPLETION as EXAMPLES
-from lemonade_like.api.openai.writer import AnswerHeader
+from lemonade_like.api.openai.objects import AnswerHeader
 from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, note_answer, services
 from lemonade_like.api.sse import EventStream

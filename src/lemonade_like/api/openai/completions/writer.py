@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from lemonade_like.api.errors import error_object
-from lemonade_like.api.openai.writer import usage_object, waiting_comment
+from lemonade_like.api.openai.objects import usage_object
+from lemonade_like.api.openai.writer import waiting_comment
 from lemonade_like.turns.events import ContentDelta, Event, Finish, Progress, TokenLogprob, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from lemonade_like.api.openai.writer import AnswerHeader, Batch
+    from lemonade_like.api.openai.objects import AnswerHeader, Batch
     from lemonade_like.errors import ServerError
 
 _DONE: Final = b"data: [DONE]\n\n"

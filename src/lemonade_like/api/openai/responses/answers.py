@@ -1,4 +1,4 @@
-"""The answers of the Responses API: responses, the items that they are made of, and the events of a stream."""
+"""The answers of the Responses API. Its items and events are described in modules of their own."""
 
 from __future__ import annotations
 
@@ -7,143 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from lemonade_like.api.answer import ABSENT, Answer
-from lemonade_like.api.openai.answers import ChosenToken
+from lemonade_like.api.openai.responses.item_answers import InputItem, OutputItem
 
-_Index = Annotated[int, Field(ge=0)]
 _Count = Annotated[int, Field(ge=0)]
 _Seconds = Annotated[int, Field(ge=0, description="Unix seconds.")]
-Phase = Literal["commentary", "final_answer"]
-ItemStatus = Literal["in_progress", "completed", "incomplete"]
-
-
-class OutputText(Answer):
-    """A text that the model wrote for the client to see."""
-
-    type: Literal["output_text"]
-    text: str
-    annotations: list[Any]
-    logprobs: list[ChosenToken]
-
-
-class ReasoningText(Answer):
-    """What the model thought."""
-
-    type: Literal["reasoning_text"]
-    text: str
-
-
-class SummaryText(Answer):
-    """A summary that the client sent."""
-
-    type: Literal["summary_text"]
-    text: str
-
-
-class InputText(Answer):
-    """A text that the client sent."""
-
-    type: Literal["input_text"]
-    text: str
-
-
-class Refusal(Answer):
-    """A refusal that the client sent back."""
-
-    type: Literal["refusal"]
-    refusal: str
-
-
-class InputImage(Answer):
-    """An image that the client sent."""
-
-    type: Literal["input_image"]
-    detail: str
-    image_url: str
-    file_id: Any = ABSENT
-
-
-class InputAudio(Answer):
-    """A sound that the client sent."""
-
-    type: Literal["input_audio"]
-    detail: str
-    input_audio: Any = ABSENT
-
-
-InputPart = Annotated[InputText | InputImage | InputAudio, Field(discriminator="type")]
-
-
-class OutputMessage(Answer):
-    """What the model says: its answer, or a commentary on what it does."""
-
-    id: str
-    type: Literal["message"]
-    status: ItemStatus
-    role: Literal["assistant"]
-    phase: Phase | None
-    content: list[OutputText]
-
-
-class ReasoningItem(Answer):
-    """What the model thinks."""
-
-    id: str
-    type: Literal["reasoning"]
-    status: ItemStatus
-    summary: list[SummaryText]
-    content: list[ReasoningText] = ABSENT
-    encrypted_content: str = Field(ABSENT, description="The same, to be sent back as it is.")
-
-
-class FunctionCallItem(Answer):
-    """A call of a function. ``arguments`` is JSON text as the model wrote it."""
-
-    id: str
-    type: Literal["function_call"]
-    status: ItemStatus
-    call_id: str
-    name: str
-    arguments: str
-
-
-class CustomCallItem(Answer):
-    """A call of a tool that takes text."""
-
-    id: str
-    type: Literal["custom_tool_call"]
-    status: ItemStatus
-    call_id: str
-    name: str
-    input: str
-
-
-OutputItem = Annotated[OutputMessage | ReasoningItem | FunctionCallItem | CustomCallItem, Field(discriminator="type")]
-
-
-class InputMessage(Answer):
-    """A message of the input."""
-
-    id: str
-    type: Literal["message"]
-    status: ItemStatus
-    role: Literal["user", "assistant", "system", "developer"]
-    phase: Phase = ABSENT
-    content: list[Annotated[InputText | InputImage | InputAudio | OutputText | Refusal, Field(discriminator="type")]]
-
-
-class CallOutputItem(Answer):
-    """What a call returned."""
-
-    id: str
-    type: Literal["function_call_output", "custom_tool_call_output"]
-    status: ItemStatus
-    call_id: str
-    output: str | list[InputPart]
-
-
-InputItem = Annotated[
-    InputMessage | ReasoningItem | FunctionCallItem | CustomCallItem | CallOutputItem, Field(discriminator="type")
-]
 
 
 class FunctionToolTold(Answer):
@@ -165,18 +32,49 @@ class CustomToolTold(Answer):
     format: dict[str, Any] = ABSENT
 
 
+class ToolFilter(Answer):
+    """Which of a tool server's tools may be called."""
+
+    tool_names: list[str] = ABSENT
+    read_only: bool = ABSENT
+
+
+class McpToolsTold(Answer):
+    """The tools of a tool server here."""
+
+    type: Literal["mcp"]
+    require_approval: Literal["never"]
+    server_label: str
+    server_description: str = ABSENT
+    allowed_tools: ToolFilter = ABSENT
+
+
+class NamespaceTold(Answer):
+    """Tools that were offered in a namespace."""
+
+    type: Literal["namespace"]
+    name: str
+    description: str
+    tools: list[Annotated[FunctionToolTold | CustomToolTold, Field(discriminator="type")]]
+
+
+AnyToolTold = Annotated[FunctionToolTold | CustomToolTold | McpToolsTold | NamespaceTold, Field(discriminator="type")]
+
+
 class ToolTold(Answer):
     """A tool, named."""
 
     type: str
     name: str = ABSENT
+    server_label: str = ABSENT
 
 
 class ToolChoiceTold(Answer):
     """Between which tools the model could choose."""
 
-    type: Literal["function", "custom", "allowed_tools"]
+    type: Literal["function", "custom", "mcp", "allowed_tools"]
     name: str = ABSENT
+    server_label: str = ABSENT
     mode: Literal["auto", "required"] = ABSENT
     tools: list[ToolTold] = ABSENT
 
@@ -255,7 +153,7 @@ class ResponseObject(Answer):
     instructions: str | None
     previous_response_id: str | None
     metadata: dict[str, str]
-    tools: list[Annotated[FunctionToolTold | CustomToolTold, Field(discriminator="type")]]
+    tools: list[AnyToolTold]
     tool_choice: Literal["none", "auto", "required"] | ToolChoiceTold
     parallel_tool_calls: bool
     temperature: float | None
@@ -299,118 +197,3 @@ class InputTokens(Answer):
 
     object: Literal["response.input_tokens"]
     input_tokens: _Count
-
-
-class _Event(Answer):
-    sequence_number: _Index
-
-
-class ResponseEvent(_Event):
-    """The response as it is when it begins and when it ends."""
-
-    type: Literal[
-        "response.created", "response.in_progress", "response.completed", "response.incomplete", "response.failed"
-    ]
-    response: ResponseObject
-
-
-class OutputItemEvent(_Event):
-    """An item begins, or is whole."""
-
-    type: Literal["response.output_item.added", "response.output_item.done"]
-    output_index: _Index
-    item: OutputItem
-
-
-class _ItemEvent(_Event):
-    item_id: str
-    output_index: _Index
-
-
-class ContentPartEvent(_ItemEvent):
-    """A part of an item begins, or is whole."""
-
-    type: Literal["response.content_part.added", "response.content_part.done"]
-    content_index: _Index
-    part: Annotated[OutputText | ReasoningText, Field(discriminator="type")]
-
-
-class OutputTextDelta(_ItemEvent):
-    """A piece of the answer."""
-
-    type: Literal["response.output_text.delta"]
-    content_index: _Index
-    delta: str
-    logprobs: list[ChosenToken]
-
-
-class OutputTextDone(_ItemEvent):
-    """The answer."""
-
-    type: Literal["response.output_text.done"]
-    content_index: _Index
-    text: str
-    logprobs: list[ChosenToken]
-
-
-class ReasoningTextDelta(_ItemEvent):
-    """A piece of the reasoning."""
-
-    type: Literal["response.reasoning_text.delta"]
-    content_index: _Index
-    delta: str
-
-
-class ReasoningTextDone(_ItemEvent):
-    """The reasoning."""
-
-    type: Literal["response.reasoning_text.done"]
-    content_index: _Index
-    text: str
-
-
-class ArgumentsDelta(_ItemEvent):
-    """A piece of a call's arguments, or of a custom tool's input."""
-
-    type: Literal["response.function_call_arguments.delta", "response.custom_tool_call_input.delta"]
-    delta: str
-
-
-class ArgumentsDone(_ItemEvent):
-    """A call's arguments."""
-
-    type: Literal["response.function_call_arguments.done"]
-    name: str
-    arguments: str
-
-
-class CustomInputDone(_ItemEvent):
-    """A custom tool's input."""
-
-    type: Literal["response.custom_tool_call_input.done"]
-    input: str
-
-
-class ErrorEvent(_Event):
-    """What went wrong; ``response.failed`` follows."""
-
-    type: Literal["error"]
-    code: str | None
-    message: str
-    param: str | None
-
-
-ResponseStreamEvent = Annotated[
-    ResponseEvent
-    | OutputItemEvent
-    | ContentPartEvent
-    | OutputTextDelta
-    | OutputTextDone
-    | ReasoningTextDelta
-    | ReasoningTextDone
-    | ArgumentsDelta
-    | ArgumentsDone
-    | CustomInputDone
-    | ErrorEvent,
-    Field(discriminator="type"),
-]

@@ -17,8 +17,8 @@ from lemonade_like.api.openai.responses.answers import (
     InputItemList,
     InputTokens,
     ResponseObject,
-    ResponseStreamEvent,
 )
+from lemonade_like.api.openai.responses.event_answers import ResponseStreamEvent
 from lemonade_like.api.openai.responses.examples import INPUT, RESPONSE
 from lemonade_like.api.openai.responses.header import response_header
 from lemonade_like.api.openai.responses.items import kept_items, listed_servers
