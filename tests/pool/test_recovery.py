@@ -103,7 +103,9 @@ async def test_a_turn_that_leaves_while_its_engine_restarts_leaves_nothing_behin
         assert [status.slots_busy for status in await pool.status()] == [0]
 
 
-async def test_an_engine_that_nobody_uses_is_not_started_again(loader: RecordingLoader) -> None:
+async def test_an_engine_that_nobody_uses_is_not_started_again(
+    loader: RecordingLoader, caplog: pytest.LogCaptureFixture
+) -> None:
     async with recorded_pool(loader) as pool:
         await borrow(pool)
         loader.engines[0].die()
@@ -111,7 +113,7 @@ async def test_an_engine_that_nobody_uses_is_not_started_again(loader: Recording
             await asyncio.sleep(0)
         (status,) = await pool.status()
         assert (status.state, [crash.how for crash in status.crashes]) == ("unloaded", ["exited with code 3"])
-        assert status.crashes[0].log_tail == "out of memory"
+    assert "out of memory" in caplog.text
     assert loader.loads == ["m"]
 
 

@@ -76,7 +76,7 @@ def serve(
     api_key_file: Annotated[str | None, _option("api_key_file", "FILE")] = None,
     admin_key: Annotated[list[str] | None, _option("admin_key", "KEY")] = None,
     admin_key_file: Annotated[str | None, _option("admin_key_file", "FILE")] = None,
-    insecure: Annotated[bool, _option("insecure", "")] = False,
+    insecure: Annotated[bool, _switch("insecure")] = False,
     allowed_host: Annotated[list[str] | None, _option("allowed_hosts", "NAME")] = None,
     cors_origin: Annotated[list[str] | None, _option("cors_origins", "ORIGIN")] = None,
     config: ConfigFile = None,

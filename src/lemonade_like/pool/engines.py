@@ -283,13 +283,12 @@ class Engines(Generic[FormatT]):
         if engine.resident is not resident and not any(crash.pid == process.pid for crash in engine.crashes):
             return  # it was stopped
         self._changed()
-        tail = process.log_tail()
-        for crash in engine.crashes:
-            if crash.pid == process.pid:
-                crash.log_tail = tail
         if not self._closing:
             _logger.error(
-                "the engine of %s died (%s); its last lines:\n%s", resident.model.name, process.how_it_ended(), tail
+                "the engine of %s died (%s); its last lines:\n%s",
+                resident.model.name,
+                process.how_it_ended(),
+                process.log_tail(),
             )
 
     def _choose_options(self, name: str) -> None:

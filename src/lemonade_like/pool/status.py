@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 Phase = Literal["ready", "loading", "restarting", "stopping", "unloaded"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Crash:
-    """An engine that ended by itself. ``at`` is in Unix seconds; ``log_tail`` is the end of what it printed."""
+    """An engine that ended by itself, ``at`` in Unix seconds.
+
+    What it printed is in the log alone: an engine that is made verbose prints what others have sent it.
+    """
 
     at: float
     pid: int
     how: str
-    log_tail: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ LOADING = ModelStatus(
     slots_total=4,
     waiting=(2.0, 1.5),
     memory_estimate=9_000_000_000,
-    crashes=(Crash(1_700_000_000.0, 4700, "was killed by SIGSEGV", "bad luck"),),
+    crashes=(Crash(1_700_000_000.0, 4700, "was killed by SIGSEGV"),),
 )
 
 
@@ -83,7 +83,7 @@ async def test_health_tells_what_runs_and_what_is_waited_for(prefix: str) -> Non
                 "load_seconds": None,
                 "options": None,
                 "crashes": [
-                    {"at": 1_700_000_000.0, "pid": 4700, "how": "was killed by SIGSEGV", "log_tail": "bad luck"}
+                    {"at": 1_700_000_000.0, "pid": 4700, "how": "was killed by SIGSEGV"}
                 ],
             },
         ],
