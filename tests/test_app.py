@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import signal
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from lemonade_like.models.registry import Model, Registry
 from lemonade_like.models.vocabulary import vocabulary_dir
 from lemonade_like.observe.observation import Observation
 from lemonade_like.settings import Settings
+from lemonade_like.store.recordings import read_lines
 from lemonade_like.turns.request import TurnRequest
 from tests.support.fake_llama_server import FAKE_LLAMA_SERVER, one_by_one, write_scenario
 from tests.support.turns import client_of, scripted_app
@@ -38,26 +41,6 @@ async def test_the_root_says_what_this_is_and_where_the_api_is() -> None:
         assert (await client.head("/")).status_code == 200
     assert said["name"] == "lemonade-like"
     assert said["base_url"] == "http://server/v1"
-
-
-async def test_the_description_has_the_bodies_and_resolves() -> None:
-    async with client_of(scripted_app()) as client:
-        description = (await client.get("/openapi.json")).json()
-        assert (await client.get("/openapi.json")).json() == description
-        assert (await client.get("/docs")).status_code == 200
-    body = description["paths"]["/v1/chat/completions"]["post"]["requestBody"]
-    assert "messages" in body["content"]["application/json"]["schema"]["properties"]
-    schemas = description["components"]["schemas"]
-
-    def references(node: object) -> list[str]:
-        if isinstance(node, dict):
-            own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
-            return own + [each for value in node.values() for each in references(value)]
-        return [each for value in node for each in references(value)] if isinstance(node, list) else []
-
-    found = references(description)
-    assert found
-    assert all(each.removeprefix("#/components/schemas/") in schemas for each in found)
 
 
 async def test_a_model_of_the_settings_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
@@ -148,6 +131,32 @@ async def test_the_memory_of_reasoning_is_as_large_as_it_is_set(
             shown = (await client.post("/v1/chat/completions/render", json={**body, "messages": grown})).json()
 
     assert ("<|channel|>analysis<|message|>Hm.<|end|>" in shown["prompt"]) == (megabytes > 0)
+
+
+def _recorded_below(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line.text) for file in folder.rglob("*.jsonl") for line in read_lines(file)]
+
+
+@pytest.mark.parametrize("recording", [True, False])
+async def test_turns_are_recorded_only_if_that_is_asked_for_and_are_all_there_when_the_server_has_stopped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, recording: bool
+) -> None:
+    settings = Settings(cache_dir=tmp_path / "cache", data_dir=tmp_path / "data", log_dir=tmp_path / "log")
+    if recording:
+        settings = settings.model_copy(update={"record_turns": tmp_path / "turns"})
+    body = {"model": "nobody", "messages": [{"role": "user", "content": "Hi"}]}
+    with caplog.at_level(logging.INFO):
+        async with client_of(create_app(settings)) as client:
+            for number in range(3):
+                headers = {"x-request-id": f"req-{number}"}
+                answer = await client.post("/api/v1/chat/completions", json=body, headers=headers)
+                assert answer.status_code == 404
+    told = "Every turn is recorded in" in caplog.text
+    recorded = _recorded_below(tmp_path)
+    assert told == recording
+    assert [(one["id"], one["endpoint"]) for one in recorded] == [
+        (f"req-{number}", "/api/v1/chat/completions") for number in range(3) if recording
+    ]
 
 
 async def test_to_be_told_to_stop_twice_is_no_second_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

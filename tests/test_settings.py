@@ -107,6 +107,8 @@ def test_every_setting_can_be_set_in_the_environment_and_in_the_file(
         "tool_result_limit": ("1000", 1000),
         "releases_url": ("http://mirror/github", "http://mirror/github"),
         "log_level": ("error", "error"),
+        "record_max_mb": ("8", 8),
+        "record_files": ("8", 8),
         "log_format": ("json", "json"),
         "log_prompts": ("true", True),
         "otlp_endpoint": ("http://collector:4318", "http://collector:4318"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -18,14 +19,16 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Match
 
 from lemonade_like.access.addresses import Hosts
-from lemonade_like.access.door import FrontDoor
+from lemonade_like.access.door import REFUSALS, FrontDoor
 from lemonade_like.access.gate import KeyGate
 from lemonade_like.access.keys import Keyring
 from lemonade_like.access.origins import Origins
+from lemonade_like.api.description import INFO
+from lemonade_like.api.docs_page import install_docs_page
 from lemonade_like.api.errors import UnexpectedErrors, error_response, install_error_handlers
 from lemonade_like.api.limits import BodyLimits
-from lemonade_like.api.openapi import install_body_definitions
-from lemonade_like.api.routes import endpoint_paths, install_routes
+from lemonade_like.api.openapi import install_description, operation_id
+from lemonade_like.api.routes import endpoints, install_routes, methods_of
 from lemonade_like.api.services import Services
 from lemonade_like.engine.backends.manager import EngineManager
 from lemonade_like.engine.backends.report import Reporter
@@ -36,10 +39,12 @@ from lemonade_like.models.pulling import Pulls
 from lemonade_like.models.registry import Registry
 from lemonade_like.models.vocabulary import vocabulary_dir
 from lemonade_like.observe.observation import Observation
+from lemonade_like.observe.recorder import Recorder
 from lemonade_like.observe.requests import RequestLog
 from lemonade_like.pool.limits import PoolLimits
 from lemonade_like.pool.loader import Loader
 from lemonade_like.pool.pool import Pool
+from lemonade_like.store.recordings import RecordingLimits, Recordings
 from lemonade_like.store.responses import ResponseStore, StoreLimits
 from lemonade_like.tools.toolbox import open_toolbox
 from lemonade_like.turns.formats import HarmonyFormats
@@ -53,6 +58,8 @@ if TYPE_CHECKING:
     from lemonade_like.engine.find import FoundEngine
     from lemonade_like.settings import Settings
 
+
+_logger = logging.getLogger(__name__)
 
 OpenServices = Callable[["Settings", Observation], AbstractAsyncContextManager[Services]]
 
@@ -92,8 +99,10 @@ async def open_services(
         found = Engines(settings.llama_server, settings.backend, settings.backends_dir)
         reporter = Reporter(found, hub.folder)
         engines = EngineManager(settings.backends_dir, settings.releases_url, reporter.forget)
+        recordings = _recordings(settings)
+        recorder = None if recordings is None else Recorder(recordings, version("lemonade-like"))
         responses = ResponseStore(settings.data_dir / "responses.sqlite3", _store_limits(settings))
-        turns = observation.of(Turns(pool, _turn_options(settings)), pool.known_name)
+        turns = observation.of(Turns(pool, _turn_options(settings), recorder), pool.known_name)
         toolbox = open_toolbox(settings.tool_servers, settings.log_dir)
         services = Services(
             turns=ToolLoop(turns, toolbox, _loop_limits(settings)),
@@ -127,6 +136,8 @@ async def open_services(
             # A tool server that does not end by itself holds up no engine.
             await asyncio.gather(pool.close(), toolbox.close())
             responses.close()
+            if recordings is not None:
+                await asyncio.to_thread(recordings.close)
 
 
 def _turn_options(settings: Settings) -> TurnOptions:
@@ -140,6 +151,14 @@ def _turn_options(settings: Settings) -> TurnOptions:
         log_prompts=settings.log_prompts,
         today=(lambda: date.fromisoformat(day)) if day else date.today,
     )
+
+
+def _recordings(settings: Settings) -> Recordings | None:
+    if settings.record_turns is None:
+        return None
+    _logger.info("Every turn is recorded in %s, prompts and answers included.", settings.record_turns)
+    limits = RecordingLimits(max_bytes=settings.record_max_mb * 1_000_000, max_files=settings.record_files)
+    return Recordings(settings.record_turns, limits)
 
 
 def _loop_limits(settings: Settings) -> LoopLimits:
@@ -179,16 +198,20 @@ def create_app(settings: Settings, open_services: OpenServices = open_services, 
             await observation.close()
 
     app = FastAPI(
-        title="lemonade-like",
+        **INFO,
         version=version("lemonade-like"),
-        summary="An OpenAI-compatible server for llama.cpp that speaks Harmony.",
         lifespan=lifespan,
+        generate_unique_id_function=operation_id,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.observation = observation
-    install_error_handlers(app, endpoint_paths())
-    install_body_definitions(app)
+    install_error_handlers(app, [path for path, _ in endpoints()], methods_of)
+    keys = keys or Keyring.from_settings(settings)
+    install_description(app, lambda method, path: keys.refusals(method, path) | REFUSALS)
     install_routes(app)
-    _guard(app, settings, keys or Keyring.from_settings(settings))
+    install_docs_page(app)
+    _guard(app, settings, keys)
     if observation.tracing is not None:
         app.add_middleware(observation.tracing.around)
     app.add_middleware(RequestLog, count=observation.metrics.request)

@@ -65,7 +65,7 @@ async def servers() -> AsyncIterator[dict[str, httpx.AsyncClient]]:
         for keys, settings in KEYS.items():
             app = scripted_app(**settings)
             app.router.middleware_stack = Response("in")
-            clients[keys] = await opened.enter_async_context(client_of(app))
+            clients[keys] = await opened.enter_async_context(client_of(app, checked=False))
         yield clients
 
 

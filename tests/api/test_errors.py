@@ -23,6 +23,13 @@ CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}]}
         ("/v1/chat/completion", "/v1/chat/completions"),
         ("/v1/model", "/v1/models"),
         ("/chat/completions", "/v1/chat/completions"),
+        ("/v1/chat", "/v1/chat/completions"),
+        ("/api/chat", "/v1/chat/completions"),
+        ("/v1/v1/responses", "/v1/responses"),
+        ("/v1/engines", "/v1/models"),
+        ("/api/tags", "/v1/models"),
+        ("/v1/modles", "/v1/models"),
+        ("/version", "/v1/health"),
         ("/zzzzzzzzzzzzzzzzzz", "/docs"),
     ],
 )
@@ -37,12 +44,68 @@ async def test_an_unknown_path_is_answered_with_near_ones(path: str, near: str) 
     assert near in error["message"]
 
 
+async def test_a_hint_names_no_path_that_is_much_less_like() -> None:
+    async with client_of(scripted_app()) as client:
+        answer = await client.post("/v1/chat/completion", json=CHAT)
+    assert answer.json()["error"]["message"].endswith("Did you mean /v1/chat/completions?")
+
+
 async def test_a_wrong_method_is_answered_with_the_right_one() -> None:
     async with client_of(scripted_app()) as client:
         answer = await client.get("/v1/chat/completions")
     assert answer.status_code == 405
     assert answer.headers["allow"] == "POST"
     assert answer.json()["error"]["message"] == "/v1/chat/completions takes POST, not GET."
+
+
+@pytest.mark.parametrize("prefix", ["/v1", "/api/v1"])
+async def test_a_path_with_several_endpoints_allows_what_each_of_them_takes(prefix: str) -> None:
+    async with client_of(scripted_app()) as client:
+        answer = await client.put(f"{prefix}/responses/resp_1")
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "DELETE, GET, HEAD"
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/models", "GET, HEAD"),
+        ("/v1/responses/resp_1", "DELETE, GET, HEAD"),
+        ("/v1/load", "POST"),
+        ("/", "GET, HEAD"),
+    ],
+)
+async def test_options_says_what_a_path_takes(path: str, allowed: str) -> None:
+    async with client_of(scripted_app()) as client:
+        answer = await client.options(path)
+    assert (answer.status_code, answer.headers["allow"], answer.content) == (204, allowed, b"")
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/live", "/v1/health", "/api/v1/models", "/v1/models/tiny", "/docs"])
+async def test_head_says_what_get_would_without_the_body(path: str) -> None:
+    async with client_of(scripted_app()) as client:
+        read, asked = await client.get(path), await client.head(path)
+    assert (asked.status_code, asked.headers["content-type"]) == (read.status_code, read.headers["content-type"])
+    assert asked.headers["content-length"] == str(len(read.content))
+
+
+@pytest.mark.parametrize(
+    ("path", "param", "code"),
+    [
+        ("/v1/models?show_all=maybe", "show_all", "invalid_value"),
+        ("/v1/responses/resp_1?stream=2", "stream", "invalid_value"),
+        ("/v1/responses/resp_1/input_items?limit=many", "limit", "invalid_value"),
+        ("/v1/responses/resp_1/input_items?limit=0", "limit", "invalid_value"),
+        ("/v1/responses/resp_1/input_items?order=up", "order", "invalid_value"),
+        ("/v1/pull/variants", "checkpoint", "missing_required_parameter"),
+    ],
+)
+async def test_a_parameter_that_is_wrong_is_named(path: str, param: str, code: str) -> None:
+    async with client_of(scripted_app()) as client:
+        answer = await client.get(path)
+    assert answer.status_code == 400
+    assert (answer.json()["error"]["param"], answer.json()["error"]["code"]) == (param, code)
+    assert f"'{param}'" in answer.json()["error"]["message"]
 
 
 async def test_an_unforeseen_error_is_logged_with_its_traceback_and_answered_without(

@@ -11,6 +11,7 @@ from lemonade_like.models.registry import Registry
 from lemonade_like.settings import Settings
 from tests.support.checked import async_openai_client, openai_client
 from tests.support.server_process import address, server_process
+from tests.support.watched import watched_answers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -19,9 +20,25 @@ if TYPE_CHECKING:
     import openai
 
     from lemonade_like.models.model import Label
+    from tests.support.described import Undescribed
 
 #: Several engines on few cores: with more threads they would spin for each other.
 ONE_THREAD = ("--llamacpp-args", "--threads 1")
+
+
+@pytest.fixture(scope="session")
+def undescribed() -> Iterator[list[Undescribed]]:
+    """What is not as /openapi.json says, of all that these tests get from real servers."""
+    with watched_answers() as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def every_answer_is_described(undescribed: list[Undescribed]) -> Iterator[None]:
+    """Each test gets only what /openapi.json describes."""
+    undescribed.clear()
+    yield
+    assert undescribed == []
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,7 @@ from lemonade_like.turns.events import ContentDelta, Event, Finish, Usage
 from lemonade_like.turns.request import TurnRequest
 from lemonade_like.turns.tokens import TokenizeRequest
 from lemonade_like.vectors.request import Embeddings, EmbeddingsRequest, Ranking, RerankRequest
+from tests.support.described import CheckedTransport, Described
 
 #: One step of a turn: a batch to yield, an error to raise, or something to wait for.
 Step = list[Event] | BaseException | asyncio.Event
@@ -114,7 +115,9 @@ class FakePool:
         return self.report
 
     async def inspect(self, what: Inspected, name: str | None = None) -> bytes:
-        return orjson.dumps({what: name})
+        if what == "slots":
+            return orjson.dumps([{"id": 0, "is_processing": False, "model": name}])
+        return orjson.dumps({"total_slots": 1, "default_generation_settings": {}, "model": name})
 
     async def engine_log(self, name: str, tail: int) -> AsyncGenerator[list[str], None]:
         yield [f"{name} says this"][:tail]
@@ -224,16 +227,34 @@ def scripted_app(services: Services | None = None, **settings: object) -> FastAP
     async def open_services(_: Settings, __: Observation) -> AsyncIterator[Services]:
         yield services or scripted_services()
 
-    return create_app(Settings(**settings), open_services)
+    app = create_app(Settings(**settings), open_services)
+    app.state.settings = repr(sorted(settings.items()))
+    return app
+
+
+#: By the settings of their apps: to write one takes long enough to be noticed over a thousand tests.
+_DESCRIBED: dict[str, Described] = {}
+
+
+def described(app: FastAPI) -> Described:
+    """What an app says of its answers."""
+    settings: str | None = getattr(app.state, "settings", None)
+    if settings is None:
+        return Described(app.openapi())
+    if settings not in _DESCRIBED:
+        _DESCRIBED[settings] = Described(app.openapi())
+    return _DESCRIBED[settings]
 
 
 @asynccontextmanager
 async def client_of(
-    app: FastAPI, base_url: str = "http://server", headers: Mapping[str, bytes] | None = None
+    app: FastAPI, base_url: str = "http://server", headers: Mapping[str, bytes] | None = None, *, checked: bool = True
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client that calls the app without a network. It gets an answer only when it is whole."""
+    """A client that calls the app without a network. It gets an answer only when it is whole, and, where it is
+    ``checked``, as it is described."""
+    transport = CheckedTransport(app, described(app)) if checked else httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base_url, headers=headers) as client,
+        httpx.AsyncClient(transport=transport, base_url=base_url, headers=headers) as client,
     ):
         yield client

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_HEADERS: Final = 100
 
+#: The statuses of what is said to those who are turned away, whatever they ask for.
+REFUSALS: Final = frozenset({400, 403, 431})
+
 _REMEMBERED: Final = 256
 
 

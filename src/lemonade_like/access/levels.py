@@ -26,12 +26,19 @@ PREFIXES: Final = ("", "/v1", "/api/v1")
 LEVELS: Final[dict[str, Level]] = {
     # ``health`` says no more than a word to whoever has no key.
     **dict.fromkeys(("GET /", "GET /live", "GET /health"), Level.OPEN),
+    # The manual: a browser could send no key for it, and it is the same on every server.
     **dict.fromkeys(
         (
             "GET /docs",
-            "GET /docs/oauth2-redirect",
-            "GET /redoc",
+            "GET /docs/start.js",
+            "GET /docs/swagger-ui.css",
+            "GET /docs/swagger-ui-bundle.js",
             "GET /openapi.json",
+        ),
+        Level.OPEN,
+    ),
+    **dict.fromkeys(
+        (
             "GET /models",
             "GET /models/{model_id:path}",
             "POST /chat/completions",

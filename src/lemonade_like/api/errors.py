@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,11 +13,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from lemonade_like.api.anthropic import errors as anthropic
+from lemonade_like.api.hints import hint
 from lemonade_like.api.validation import as_bad_request
 from lemonade_like.errors import ServerError, ShuttingDown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -126,10 +126,19 @@ class UnexpectedErrors:
             await error_response(unexpected(scope))(scope, receive, send)
 
 
-def install_error_handlers(app: FastAPI, known_paths: Sequence[str] = ()) -> None:
-    """Make every error that an endpoint raises an answer of the one shape; a wrong path is told the nearest known."""
+def install_error_handlers(
+    app: FastAPI, known_paths: Sequence[str] = (), methods: Callable[[str], Collection[str]] | None = None
+) -> None:
+    """Make every error that an endpoint raises an answer of the one shape; a wrong path is told the nearest known.
+
+    ``methods`` returns all methods that a path takes; otherwise those of the first endpoint there are told.
+    """
 
     async def http_exception(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 405:
+            known = methods(request.url.path) if methods is not None else ()
+            of_the_first = (error.headers or {}).get("Allow", "").split(", ")
+            return _method_not_allowed(request, ", ".join(sorted(known or of_the_first)))
         return _http_exception(request, error, known_paths)
 
     app.exception_handler(ServerError)(_server_error)
@@ -151,21 +160,17 @@ async def _validation_error(request: Request, error: RequestValidationError) -> 
 def _http_exception(request: Request, error: HTTPException, known_paths: Sequence[str]) -> Response:
     method, path = request.method, request.url.path
     if error.status_code == 404:
-        return error_response(_EndpointNotFound(f"There is no {method} {path} here. {_near(path, known_paths)}"))
-    if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
-        response = error_response(_MethodNotAllowed(f"{path} takes {allowed}, not {method}."))
-        response.headers["Allow"] = allowed
-        return response
+        return error_response(_EndpointNotFound(f"There is no {method} {path} here. {hint(path, known_paths)}"))
     said = {"message": str(error.detail), "type": "invalid_request_error", "param": None, "code": None}
     return _json(error.status_code, {"error": said}, error.headers)
 
 
-def _near(path: str, known_paths: Sequence[str]) -> str:
-    near = difflib.get_close_matches(path, known_paths, n=3, cutoff=0.6)
-    if near:
-        return f"Did you mean {' or '.join(near)}?"
-    return "The API is under /v1, and /docs lists all of it."
+def _method_not_allowed(request: Request, allowed: str) -> Response:
+    if request.method == "OPTIONS":
+        return Response(status_code=204, headers={"Allow": allowed})
+    response = error_response(_MethodNotAllowed(f"{request.url.path} takes {allowed}, not {request.method}."))
+    response.headers["Allow"] = allowed
+    return response
 
 
 def _json(status: int, content: dict[str, Any], headers: Any = None) -> Response:

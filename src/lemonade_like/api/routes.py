@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import APIRoute
+from starlette.routing import compile_path
 
 from lemonade_like.api.anthropic import messages
 from lemonade_like.api.jina import rerank
@@ -29,6 +30,9 @@ from lemonade_like.api.openai import chat, embeddings, models, render
 from lemonade_like.api.openai.completions import endpoints as completions
 from lemonade_like.api.openai.responses import endpoints as responses
 from lemonade_like.api.services import services
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: OpenAI clients expect the first, Lemonade's the second.
 API_PREFIXES: Final = ("/v1", "/api/v1")
@@ -64,15 +68,22 @@ _FAMILIES: Final = (
 _AT_THE_ROOT: Final = (health.router, metrics.router)
 
 
-def endpoint_paths() -> list[str]:
-    """Return the path of every endpoint."""
+def endpoints() -> Iterator[tuple[str, APIRoute]]:
+    """Yield the path of every endpoint, and what is there."""
     families = [(prefix, family) for prefix in API_PREFIXES for family in _FAMILIES]
-    return [
-        f"{prefix}{route.path}"
-        for prefix, family in [*families, *(("", family) for family in _AT_THE_ROOT)]
-        for route in family.routes
-        if isinstance(route, APIRoute)
-    ]
+    for prefix, family in [*families, *(("", family) for family in _AT_THE_ROOT)]:
+        for route in family.routes:
+            if isinstance(route, APIRoute):
+                yield f"{prefix}{route.path}", route
+
+
+def methods_of(path: str) -> set[str]:
+    """Return the methods that a path takes."""
+    found: set[str] = set()
+    for template, route in endpoints():
+        if compile_path(template)[0].match(path):
+            found.update(route.methods or ())
+    return found | {"HEAD"} if "GET" in found else found
 
 
 def install_routes(app: FastAPI) -> None:
@@ -85,6 +96,10 @@ def install_routes(app: FastAPI) -> None:
     for family in _AT_THE_ROOT:
         app.include_router(family, include_in_schema=False)
     app.include_router(_root, include_in_schema=False)
+    # Last, since nobody waits for these.
+    for path, route in endpoints():
+        if "GET" in (route.methods or ()):
+            app.add_api_route(path, route.endpoint, methods=["HEAD"], response_model=None, include_in_schema=False)
 
 
 # Clients look with HEAD whether anybody is there.

@@ -14,6 +14,10 @@ class InputError(ServerError):
     """What was given cannot be read; three lines at most."""
 
 
+class Trouble(ServerError):
+    """A comparison could not be made. Its exit code is 2, as that of diff is: 1 says that there is a difference."""
+
+
 def read_text(source: str) -> str:
     """Return the text of a file, or of standard input for ``-``. Raises :class:`InputError` or ``OSError``."""
     if source == "-" and sys.stdin.isatty():

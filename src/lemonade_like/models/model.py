@@ -21,6 +21,9 @@ Label = Literal[
 ]
 LABELS: Final[tuple[str, ...]] = get_args(Label)
 
+#: The context of a request in tokens, at most: engines take memory for all of it at once, and some end if they cannot.
+MOST_CONTEXT: Final = 2**20
+
 Source = Literal["built-in", "user", "local", "hub", "bundled"]
 
 
@@ -44,9 +47,11 @@ def _projector(text: str) -> str:
 class ModelOptions(BaseModel):
     """Settings of one model, where it wants others than the defaults; ``None`` is what the settings say."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    ctx_size: int | None = Field(default=None, ge=0, description="Context of each request in tokens, 0 for automatic.")
+    ctx_size: int | None = Field(
+        default=None, ge=0, le=MOST_CONTEXT, description="Context of each request in tokens, 0 for automatic."
+    )
     parallel: int | None = Field(default=None, ge=1, le=256, description="Requests answered at the same time.")
     llamacpp_backend: Backend | None = Field(default=None, description="Engine that the model runs on.")
     llamacpp_args: Annotated[str, AfterValidator(_splittable)] | None = Field(

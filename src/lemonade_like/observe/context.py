@@ -10,6 +10,9 @@ from typing import Final
 #: The id of the request being answered; ``None`` outside of one. Tasks started for a request inherit it.
 request_id_var: ContextVar[str | None] = ContextVar("request_id", default=None)
 
+#: The path that the request asked for; ``None`` outside of one.
+endpoint_var: ContextVar[str | None] = ContextVar("endpoint", default=None)
+
 #: What a client may call its request: nothing that could break a header or forge a log line.
 _SANE: Final = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 

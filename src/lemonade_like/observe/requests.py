@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from lemonade_like.observe.context import new_request_id, request_id_var
+from lemonade_like.observe.context import endpoint_var, new_request_id, request_id_var
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ class RequestLog:
                 message["headers"] = [*message.get("headers", ()), id_header]
             await send(message)
 
-        token = request_id_var.set(current)
+        token, endpoint = request_id_var.set(current), endpoint_var.set(scope["path"])
         started = time.perf_counter()
         try:
             await self._app(scope, receive, send_with_id)
@@ -74,6 +74,7 @@ class RequestLog:
             self._count(scope["method"], endpoint_of(scope), status, seconds)
             _log(scope, status, seconds, facts)
             request_id_var.reset(token)
+            endpoint_var.reset(endpoint)
 
 
 def endpoint_of(scope: Scope) -> str | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lemonade_like.engine.client import EngineClient, EngineConnectionLost
     from lemonade_like.models.registry import Model
-    from lemonade_like.pool.resident import Resident
+    from lemonade_like.pool.resident import LoadedModel, Resident
     from lemonade_like.pool.state import Place
 
 _logger = logging.getLogger("lemonade_like.pool")
@@ -72,6 +72,14 @@ class Lease(Generic[FormatT]):
     def context_length(self) -> int:
         """Tokens that one turn may use, prompt and answer together."""
         return self._resident.context_length
+
+    def describe(self) -> LoadedModel:
+        """Return what may be shown of the model as it is loaded now."""
+        return self._resident.describe()
+
+    def engine_version(self) -> str | None:
+        """Return the version of the engine that holds the model now, where that is known."""
+        return self._resident.engine_version()
 
     async def recover(self, error: EngineConnectionLost) -> None:
         """Return when the model runs again, after its engine was lost in the middle of this turn.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from lemonade_like.engine.client import EngineClient, EngineConnectionLost, EngineResponseError
+from lemonade_like.engine.find import BUNDLED, bundled_version
 
 if TYPE_CHECKING:
     from lemonade_like.engine.process import EngineProcess
@@ -69,3 +70,10 @@ class Resident(Generic[FormatT]):
             since=self.process.started_at,
             command=self.process.command,
         )
+
+    def engine_version(self) -> str | None:
+        """Return what the engine says of its build; of the bundled one, which says nothing, its package's version."""
+        if self.process.spec.backend == BUNDLED:
+            return bundled_version()
+        build = self.process.props.get("build_info")
+        return str(build) if build else None

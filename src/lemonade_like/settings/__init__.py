@@ -29,6 +29,7 @@ from lemonade_like.settings.fields import (
 )
 from lemonade_like.settings.folders import Folders, user_folder
 from lemonade_like.settings.observing import Observing
+from lemonade_like.settings.recording import Recording
 from lemonade_like.settings.serving import Serving
 from lemonade_like.settings.tools import ServerTools
 
@@ -52,7 +53,7 @@ __all__ = [
 
 
 # The fields of the last come first, in the sample file as in the help.
-class Settings(Folders, Observing, ServerTools, Answers, Engines, Access, Serving, BaseSettings):
+class Settings(Folders, Recording, Observing, ServerTools, Answers, Engines, Access, Serving, BaseSettings):
     """The options of one server, checked and frozen."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

@@ -5,10 +5,11 @@ It survives its engine: see ``survival``.
 
 from __future__ import annotations
 
-import secrets
+# Recorded completions are read back by these types, so what they name must be importable at run time.
+from collections.abc import Callable  # noqa: TC003
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lemonade_like.errors import BadRequest
 from lemonade_like.pool.resident import EngineResponseError
@@ -16,9 +17,9 @@ from lemonade_like.turns.constraint import format_grammar
 from lemonade_like.turns.events import ContentDelta, Event, Finish, Progress, Usage
 from lemonade_like.turns.failures import context_exceeded
 from lemonade_like.turns.logprobs import AnswerLogprobs
-from lemonade_like.turns.payload import completion_payload
+from lemonade_like.turns.payload import completion_payload, new_seed
 from lemonade_like.turns.reader import FrameReader
-from lemonade_like.turns.request import Sampling
+from lemonade_like.turns.request import ResponseFormat, Sampling
 from lemonade_like.turns.size import LONGEST_TOKEN
 from lemonade_like.turns.stop import StopMatcher
 from lemonade_like.turns.survival import answered, read_through
@@ -27,16 +28,13 @@ from lemonade_like.turns.told import spelled
 from lemonade_like.turns.transcript import PlainTranscript, Transcript
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable
+    from collections.abc import AsyncGenerator, Iterable
 
     from lemonade_like.harmony.encoding import Encoder
     from lemonade_like.pool.lease import Lease
     from lemonade_like.turns.formats import HarmonyFormat
-    from lemonade_like.turns.request import ResponseFormat
+    from lemonade_like.turns.recorded.tape import Tape
     from lemonade_like.turns.told import TurnLog
-
-#: The engine's seeds are 32-bit numbers, of which the last has it draw one.
-_SEEDS: Final = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -66,45 +64,77 @@ class CompletionRequest:
     on_slot: Callable[[], None] | None = field(default=None, compare=False, repr=False)
 
 
-async def completion_turn(
+@dataclass(frozen=True)
+class PreparedCompletion:
+    """A completion that is ready for its engine: the prompt's ids (none where a suffix is put in), and what is posted.
+    A ``payload`` of ``None`` has nothing generated."""
+
+    ids: list[int]
+    payload: dict[str, Any] | None
+
+    @property
+    def path(self) -> Literal["/completion", "/infill"]:
+        """Where it is posted."""
+        return "/infill" if self.payload is not None and "input_suffix" in self.payload else "/completion"
+
+
+async def prepare_completion(
     request: CompletionRequest, lease: Lease[HarmonyFormat], log: TurnLog
-) -> AsyncGenerator[list[Event], None]:
-    """Run the completion; yields the events of each network read, and ``Finish`` last.
+) -> PreparedCompletion:
+    """Decide what is posted.
 
     Raises:
-        BadRequest: the prompt is empty or has ids that the model has not, leaves no room for an answer, or wants the
-            middle filled in by a model that cannot; or the grammar is wrong.
+        BadRequest: the prompt is empty, has ids that the model has not, or leaves no room for an answer.
     """
     encoder = lease.prompt_format.encoding if lease.prompt_format is not None else None
     grammar = request.grammar
     if request.response_format is not None:
         grammar = await format_grammar(request.response_format)
-    path: Literal["/completion", "/infill"] = "/completion"
     prompt: list[int] = []
     if request.suffix is None:
         prompt = await _prompt_ids(request, lease, encoder)
     log.raw_prompt(request.prompt, len(prompt))
     if request.max_tokens == 0:
         # The engine would generate one all the same.
-        yield [Finish("length", Usage(prompt_tokens=len(prompt)))]
-        return
+        return PreparedCompletion(prompt, None)
     payload = completion_payload(
         prompt,
         request.sampling,
-        # Of our choice, so that it can be generated again.
-        seed=secrets.randbelow(_SEEDS),
+        seed=new_seed(),
         max_tokens=-1 if request.max_tokens is None else request.max_tokens,
         grammar=grammar,
         top_logprobs=request.top_logprobs,
         gpt_oss=encoder is not None,
     )
     if request.suffix is not None:
-        path = "/infill"
         del payload["prompt"]
         payload |= {"input_prefix": request.prompt, "input_suffix": request.suffix}
-    reader = CompletionReader(request, len(prompt), Transcript() if encoder is not None else PlainTranscript())
+    return PreparedCompletion(prompt, payload)
+
+
+async def completion_turn(
+    request: CompletionRequest,
+    lease: Lease[HarmonyFormat],
+    prepared: PreparedCompletion,
+    log: TurnLog,
+    tape: Tape | None = None,
+) -> AsyncGenerator[list[Event], None]:
+    """Run the completion; yields the events of each network read, and ``Finish`` last.
+
+    Raises:
+        BadRequest: the prompt has ids that the model has not, or wants the middle filled in by a model that cannot; or
+            the grammar is wrong.
+    """
+    if prepared.payload is None:
+        yield [Finish("length", Usage(prompt_tokens=len(prepared.ids)))]
+        return
+    encoder = lease.prompt_format.encoding if lease.prompt_format is not None else None
+    transcript = Transcript() if encoder is not None else PlainTranscript()
+    reader = CompletionReader(request, len(prepared.ids), transcript)
+    if tape is not None:
+        tape.completion(prepared, transcript, encoder)
     try:
-        async with aclosing(read_through(payload, reader, lease, encoder, path=path)) as batches:
+        async with aclosing(read_through(prepared.payload, reader, lease, encoder, path=prepared.path)) as batches:
             async for events in batches:
                 yield events
     except EngineResponseError as error:

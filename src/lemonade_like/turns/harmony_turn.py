@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.conversation import (
@@ -27,7 +26,7 @@ from lemonade_like.harmony.conversation import (
 from lemonade_like.harmony.messages import Message, Verbatim
 from lemonade_like.turns.constraint import constraint, told_format
 from lemonade_like.turns.failures import context_exceeded
-from lemonade_like.turns.payload import completion_payload
+from lemonade_like.turns.payload import completion_payload, new_seed
 from lemonade_like.turns.reader import TurnReader
 from lemonade_like.turns.size import is_long, refuse_what_cannot_fit
 from lemonade_like.turns.survival import read_through
@@ -38,18 +37,17 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
     from datetime import date
 
+    from lemonade_like.harmony.encoding import Encoder
     from lemonade_like.harmony.renderer import Prompt, Renderer
     from lemonade_like.pool.lease import Lease
     from lemonade_like.turns.events import Event
     from lemonade_like.turns.formats import HarmonyFormat
     from lemonade_like.turns.memory import ReasoningMemory, Remembered
+    from lemonade_like.turns.recorded.tape import Tape
     from lemonade_like.turns.request import TurnRequest
     from lemonade_like.turns.told import TurnLog
 
 _logger = logging.getLogger("lemonade_like.turns")
-
-#: The engine's seeds are 32-bit numbers, of which the last has it draw one.
-_SEEDS: Final = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,21 @@ class Plan:
     def reasons(self) -> bool:
         """Whether the model may reason."""
         return self.system.effort != "none"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A turn that is ready for its engine: the prompt, what is posted with it, and what both were made from.
+
+    ``current_date`` is the date that the prompt names. ``recalled`` has the turns that are replayed in it, by their
+    place among the messages.
+    """
+
+    chosen: Plan
+    prompt: Prompt
+    payload: dict[str, Any]
+    current_date: str
+    recalled: Mapping[int, Remembered]
 
 
 def plan(request: TurnRequest, *, default_effort: Effort, current_date: str) -> Plan:
@@ -113,7 +126,7 @@ def _reasoning_ended(conversation: HarmonyConversation, opening: Opening) -> Har
     return HarmonyConversation((*conversation.messages, begun), opening)
 
 
-async def harmony_turn(
+async def prepare(
     request: TurnRequest,
     lease: Lease[HarmonyFormat],
     renderer: Renderer,
@@ -122,8 +135,8 @@ async def harmony_turn(
     memory: ReasoningMemory,
     default_effort: Effort,
     today: date,
-) -> AsyncGenerator[list[Event], None]:
-    """Run the turn; yields the events of each network read, and ``Finish`` last."""
+) -> Prepared:
+    """Render the prompt and decide what is posted. Raises ``BadRequest`` for what cannot be asked of the model."""
     refuse_what_cannot_fit(request, lease.context_length)
     recalled = memory.recall(request.owner, lease.model.name, request.messages)
     day = request.current_date or next((turn.current_date for turn in recalled.values()), today.isoformat())
@@ -143,23 +156,39 @@ async def harmony_turn(
     payload = completion_payload(
         prompt.ids,
         request.sampling,
-        # Of our choice, so that the turn can be generated again.
-        seed=secrets.randbelow(_SEEDS),
+        seed=new_seed(),
         max_tokens=-1 if request.max_tokens is None else request.max_tokens,
         grammar=grammar,
         reasoning_budget=request.reasoning_budget if chosen.reasons else None,
         top_logprobs=request.top_logprobs,
     )
+    return Prepared(chosen, prompt, payload, day, recalled)
+
+
+async def harmony_turn(
+    request: TurnRequest,
+    lease: Lease[HarmonyFormat],
+    prepared: Prepared,
+    encoder: Encoder,
+    log: TurnLog,
+    *,
+    memory: ReasoningMemory,
+    tape: Tape | None = None,
+) -> AsyncGenerator[list[Event], None]:
+    """Run the turn; yields the events of each network read, and ``Finish`` last."""
+    prompt, payload = prepared.prompt, prepared.payload
     # What continues a message that the client began is not the whole of it.
-    recording = Recording() if chosen.tools and prompt.opening.channel is None else None
+    recording = Recording() if prepared.chosen.tools and prompt.opening.channel is None else None
     reader = TurnReader(request, prompt, recording)
-    async with aclosing(read_through(payload, reader, lease, renderer.encoder)) as batches:
+    if tape is not None:
+        tape.harmony(prepared, reader.transcript, encoder)
+    async with aclosing(read_through(payload, reader, lease, encoder)) as batches:
         async for events in batches:
             yield events
     last = reader.finish()
     if log.texts:
-        log.output_text(spelled(reader.transcript.parts(), renderer.encoder))
+        log.output_text(spelled(reader.transcript.parts(), encoder))
     log.finished(last)
-    if recording is not None and (turn := recording.remembered(reader.transcript, renderer.encoder, day)):
+    if recording is not None and (turn := recording.remembered(reader.transcript, encoder, prepared.current_date)):
         memory.remember(request.owner, lease.model.name, turn)
     yield last

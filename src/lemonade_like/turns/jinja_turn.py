@@ -20,7 +20,7 @@ from lemonade_like.turns.events import (
     Usage,
 )
 from lemonade_like.turns.logprobs import AnswerLogprobs
-from lemonade_like.turns.payload import chat_payload
+from lemonade_like.turns.payload import chat_payload, new_seed
 from lemonade_like.turns.stop import StopMatcher
 from lemonade_like.turns.told import shown
 
@@ -33,8 +33,14 @@ if TYPE_CHECKING:
     from lemonade_like.turns.told import TurnLog
 
 
+async def prepare_chat(request: TurnRequest) -> dict[str, Any]:
+    """Return what is posted. Raises ``BadRequest`` for what cannot be asked of the model."""
+    await check_format(request.response_format)
+    return chat_payload(request, seed=new_seed())
+
+
 async def jinja_turn(
-    request: TurnRequest, lease: Lease[HarmonyFormat], log: TurnLog
+    request: TurnRequest, lease: Lease[HarmonyFormat], payload: dict[str, Any], log: TurnLog
 ) -> AsyncGenerator[list[Event], None]:
     """Run the turn; yields the events of each network read, and ``Finish`` last.
 
@@ -42,8 +48,6 @@ async def jinja_turn(
     complete. What has been sent cannot be gone on from: what the engine made of the model's output does not tell what
     that was. Then this raises ``EngineConnectionLost``.
     """
-    await check_format(request.response_format)
-    payload = chat_payload(request)
     log.messages(request.messages, len(request.callable_tools))
     if log.texts:
         log.prompt_text(await lease.engine.apply_template(payload))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from lemonade_like.harmony.messages import ChatMessage, MediaPart, TextPart
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
 
 #: OpenAI's recommendation for GPT-OSS; llama-server's own defaults (0.8, 40, 0.95, 0.05) are meant for other models.
 GPT_OSS_SAMPLING: Final = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0}
+
+#: The engine's seeds are 32-bit numbers, of which the last has it draw one.
+_SEEDS: Final = 2**32 - 1
 
 #: Where the engine sets checkpoints of its cache: a new user message is where conversations branch.
 _DELIMITERS: Final = [{"role": "user", "delimiter": "<|start|>user"}]
@@ -22,6 +26,11 @@ _BUDGET: Final = {
     "reasoning_budget_end_tags": ["<|end|>"],
     "reasoning_budget_message": "",
 }
+
+
+def new_seed() -> int:
+    """Return a seed for a turn whose request has none: of our choice, so that the turn can be generated again."""
+    return secrets.randbelow(_SEEDS)
 
 
 def completion_payload(
@@ -58,14 +67,16 @@ def completion_payload(
     return payload
 
 
-def chat_payload(request: TurnRequest) -> dict[str, Any]:
+def chat_payload(request: TurnRequest, *, seed: int | None = None) -> dict[str, Any]:
     """Return the body of POST /v1/chat/completions, for a model that goes through its own chat template.
 
+    ``seed`` is for requests that have none of their own; ``None`` leaves it to the engine.
     Stop strings are not among it: the engine would look for them in the reasoning too.
     """
     payload: dict[str, Any] = {
         "messages": [_chat_message(message) for message in request.messages],
         "cache_prompt": True,
+        **({} if seed is None else {"seed": seed}),
         **_sampling(request.sampling),
     }
     if request.max_tokens is not None:

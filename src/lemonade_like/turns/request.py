@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+# Recorded turns are read back by these types, so what they name must be importable at run time.
+from collections.abc import Callable, Mapping  # noqa: TC003
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from lemonade_like.harmony.messages import ChatMessage, FunctionTool
+from lemonade_like.harmony.messages import ChatMessage, FunctionTool  # noqa: TC001
 
 ToolChoice = Literal["none", "auto", "required"]
 #: Where reasoning goes: into a field of its own, into the content between ``<think>`` tags, or nowhere.

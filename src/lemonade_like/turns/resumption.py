@@ -11,9 +11,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+from lemonade_like.turns.transcript import joined
 
+if TYPE_CHECKING:
     from lemonade_like.harmony.encoding import Encoder
     from lemonade_like.turns.transcript import Transcript
 
@@ -83,7 +83,7 @@ class Replay:
     def __init__(self, received: Transcript) -> None:
         self._received = received
         self._anew = type(received)()
-        self._expected = deque(_joined(received.parts()))
+        self._expected = deque(joined(received.parts()))
         #: How much of the first text that is expected has come.
         self._matched = 0
 
@@ -141,18 +141,3 @@ class Replay:
             expected.popleft()
             self._matched = 0
         return text[wanted:]
-
-
-def _joined(parts: Iterable[str | int]) -> Iterator[str | int]:
-    """The parts with texts that stand side by side as one."""
-    texts: list[str] = []
-    for part in parts:
-        if isinstance(part, str):
-            texts.append(part)
-            continue
-        if text := "".join(texts):
-            yield text
-        texts.clear()
-        yield part
-    if text := "".join(texts):
-        yield text

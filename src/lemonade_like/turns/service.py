@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lemonade_like.errors import BadRequest
 from lemonade_like.pool.resident import EngineConnectionLost, EngineResponseError
-from lemonade_like.turns.completion import completion_turn
+from lemonade_like.turns.completion import completion_turn, prepare_completion
 from lemonade_like.turns.events import Event, Progress
 from lemonade_like.turns.failures import from_engine
-from lemonade_like.turns.harmony_turn import harmony_turn
-from lemonade_like.turns.jinja_turn import jinja_turn
+from lemonade_like.turns.harmony_turn import harmony_turn, prepare
+from lemonade_like.turns.jinja_turn import jinja_turn, prepare_chat
 from lemonade_like.turns.memory import ReasoningMemory
 from lemonade_like.turns.presets import with_preset
 from lemonade_like.turns.preview import RenderedPrompt, harmony_preview, jinja_preview
@@ -33,12 +33,14 @@ if TYPE_CHECKING:
     from lemonade_like.pool.resident import EngineClient
     from lemonade_like.turns.completion import CompletionRequest
     from lemonade_like.turns.formats import HarmonyFormat
+    from lemonade_like.turns.recorded.tape import Tape, TurnRecorder
     from lemonade_like.turns.request import ReasoningFormat, TurnRequest
     from lemonade_like.turns.tokens import TokenizeRequest
 
-    _Work = Callable[[Lease[HarmonyFormat], TurnLog], AsyncGenerator[list[Event], None]]
+    _Work = Callable[[Lease[HarmonyFormat], TurnLog], Awaitable[AsyncGenerator[list[Event], None]]]
 
 _T = TypeVar("_T")
+_RequestT = TypeVar("_RequestT", "TurnRequest", "CompletionRequest")
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,15 @@ class TurnOptions:
 
 
 class Turns:
-    """The one way to have a model answer."""
+    """The one way to have a model answer. A ``recorder``, if there is one, gets a tape of each turn."""
 
-    def __init__(self, pool: Pool[HarmonyFormat], options: TurnOptions) -> None:
+    def __init__(self, pool: Pool[HarmonyFormat], options: TurnOptions, recorder: TurnRecorder | None = None) -> None:
         self._pool = pool
         self._options = options
+        self._recorder = recorder
         self._memory = ReasoningMemory(options.reasoning_memory_bytes)
 
-    async def run(self, request: TurnRequest) -> AsyncGenerator[list[Event], None]:
+    def run(self, request: TurnRequest) -> AsyncGenerator[list[Event], None]:
         """Run a turn; yields its events in batches, one for each network read of the engine.
 
         ``aclose()``, or cancelling the task that iterates, ends the turn on the engine at once.
@@ -77,16 +80,24 @@ class Turns:
             ModelNotFound, WrongMode, QueueFull, EngineUnavailable: before the first event.
             BadRequest, EngineFailure: before the first event or between two.
         """
+        return self._run(request) if self._recorder is None else _recorded(self._recorder, request, self._run)
+
+    async def _run(self, request: TurnRequest, tape: Tape | None = None) -> AsyncGenerator[list[Event], None]:
         request = self._with_defaults(request)
         view = ReasoningView(self._format(request))
-        async with aclosing(self._on_slot(request, partial(self._turn, request))) as batches:
+        async with aclosing(self._on_slot(request, partial(self._turn, request, tape), tape)) as batches:
             async for batch in batches:
                 if shown := view.apply(batch):
                     yield shown
 
     def complete(self, request: CompletionRequest) -> AsyncGenerator[list[Event], None]:
         """Go on with a text as it stands; yields, raises and ends as ``run`` does."""
-        return self._on_slot(request, partial(completion_turn, request))
+        if self._recorder is None:
+            return self._complete(request)
+        return _recorded(self._recorder, request, self._complete)
+
+    def _complete(self, request: CompletionRequest, tape: Tape | None = None) -> AsyncGenerator[list[Event], None]:
+        return self._on_slot(request, partial(_completion, request, tape), tape)
 
     async def tokenize(self, request: TokenizeRequest) -> list[Any]:
         """Return the ids of a text, or objects of ``id`` and ``piece``: see ``TokenizeRequest``.
@@ -171,7 +182,7 @@ class Turns:
             raise from_engine(error) from error
 
     async def _on_slot(
-        self, request: TurnRequest | CompletionRequest, work: _Work
+        self, request: TurnRequest | CompletionRequest, work: _Work, tape: Tape | None
     ) -> AsyncGenerator[list[Event], None]:
         """Yield what is waited for, and then what ``work`` yields under its lease."""
         await self._pool.require_mode(request.model, "chat")
@@ -179,41 +190,79 @@ class Turns:
             log = TurnLog(ticket.place.model, texts=self._options.log_prompts)
             async for waiting in ticket.waiting():
                 log.waits(waiting)
-                yield [Progress(waiting.stage, waiting.place if waiting.stage == "queued" else 0)]
+                progress: list[Event] = [Progress(waiting.stage, waiting.place if waiting.stage == "queued" else 0)]
+                if tape is not None:
+                    tape.add(progress)
+                yield progress
             lease = ticket.lease
+            if tape is not None:
+                tape.lease = lease
             if request.on_slot is not None:
                 request.on_slot()
             log.has_slot(harmony=lease.prompt_format is not None)
-            async with _explaining(lease), aclosing(work(lease, log)) as events:
+            async with _explaining(lease), aclosing(await work(lease, log)) as events:
                 async for batch in events:
+                    if tape is not None:
+                        tape.add(batch)
                     yield batch
 
     def _format(self, request: TurnRequest) -> ReasoningFormat:
         return request.reasoning_format or self._options.reasoning_format
 
     def _with_defaults(self, request: TurnRequest) -> TurnRequest:
-        if self._format(request) == "inline":
-            request = replace(request, messages=untagged(request.messages))
         return replace(
-            with_preset(request),
+            worked_in(request, self._format(request)),
             model_identity=request.model_identity or self._options.model_identity,
             knowledge_cutoff=request.knowledge_cutoff or self._options.knowledge_cutoff,
         )
 
-    def _turn(
-        self, request: TurnRequest, lease: Lease[HarmonyFormat], log: TurnLog
+    async def _turn(
+        self, request: TurnRequest, tape: Tape | None, lease: Lease[HarmonyFormat], log: TurnLog
     ) -> AsyncGenerator[list[Event], None]:
         if lease.prompt_format is None:
-            return jinja_turn(request, lease, log)
-        return harmony_turn(
+            payload = await prepare_chat(request)
+            if tape is not None:
+                tape.chat(payload)
+            return jinja_turn(request, lease, payload, log)
+        renderer = lease.prompt_format.renderer
+        prepared = await prepare(
             request,
             lease,
-            lease.prompt_format.renderer,
+            renderer,
             log,
             memory=self._memory,
             default_effort=self._options.default_effort,
             today=self._options.today(),
         )
+        return harmony_turn(request, lease, prepared, renderer.encoder, log, memory=self._memory, tape=tape)
+
+
+async def _completion(
+    request: CompletionRequest, tape: Tape | None, lease: Lease[HarmonyFormat], log: TurnLog
+) -> AsyncGenerator[list[Event], None]:
+    return completion_turn(request, lease, await prepare_completion(request, lease, log), log, tape)
+
+
+async def _recorded(
+    recorder: TurnRecorder, request: _RequestT, run: Callable[[_RequestT, Tape], AsyncGenerator[list[Event], None]]
+) -> AsyncGenerator[list[Event], None]:
+    tape = recorder.begin(request)
+    try:
+        async with aclosing(run(request, tape)) as batches:
+            async for batch in batches:
+                yield batch
+    except BaseException as error:
+        tape.error = error
+        raise
+    finally:
+        recorder.keep(tape)
+
+
+def worked_in(request: TurnRequest, reasoning_format: ReasoningFormat) -> TurnRequest:
+    """Return the request with its preset in its messages, and with reasoning that was shown inline as such again."""
+    if reasoning_format == "inline":
+        request = replace(request, messages=untagged(request.messages))
+    return with_preset(request)
 
 
 @asynccontextmanager

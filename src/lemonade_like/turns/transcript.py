@@ -105,6 +105,21 @@ class PlainTranscript(Transcript):
         yield text
 
 
+def joined(parts: Iterable[str | int]) -> Iterator[str | int]:
+    """Yield the parts with texts that stand side by side as one."""
+    texts: list[str] = []
+    for part in parts:
+        if isinstance(part, str):
+            texts.append(part)
+            continue
+        if text := "".join(texts):
+            yield text
+        texts.clear()
+        yield part
+    if text := "".join(texts):
+        yield text
+
+
 class Recording:
     """What the client saw of a turn with tools, to be remembered if it ends in calls."""
 

@@ -101,10 +101,18 @@ async def test_what_fails_is_told_with_the_reason(tmp_path: Path) -> None:
             whole = await one.post("/v1/install", backend="vulkan")
             told = events((await one.post("/v1/install", backend="vulkan", stream=True)).text)
             assert (one.version(), one.changes) == (None, 0)
-    assert whole.status_code == 500
+    assert whole.status_code == 502
     assert "not what the release says" in whole.json()["error"]["message"]
     assert told[-1][0] == "error"
     assert "not what the release says" in told[-1][1]["error"]["message"]
+
+
+@pytest.mark.parametrize("version", ["", "latest", "b7", "../b100"])
+async def test_a_version_that_is_not_there_is_the_clients_mistake(tmp_path: Path, version: str) -> None:
+    with release_server() as server:
+        async with bench(tmp_path, server) as one:
+            answer = await one.post("/v1/install", backend="vulkan", version=version)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "version_not_found")
 
 
 async def test_what_does_not_fit_the_machine_needs_force(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lemonade_like.api.lemonade import load
-from lemonade_like.errors import ModelNotFound, NotEnoughMemory
+from lemonade_like.errors import EngineNotFound, ModelNotFound, NotEnoughMemory
 from lemonade_like.models.model import ModelOptions
 from lemonade_like.pool.loader import LoadOptions
 from lemonade_like.pool.pool import LoadReport
@@ -57,10 +57,28 @@ async def test_the_options_reach_the_pool_and_are_kept_only_if_asked() -> None:
 async def test_options_with_which_it_cannot_be_loaded_are_not_kept() -> None:
     catalogue = FakeCatalogue()
     pool = FakePool(report=NotEnoughMemory("tiny needs more."))
-    body = {"model_name": "tiny", "ctx_size": 1 << 30, "save_options": True}
-    status, answer = await post(pool, "/v1/load", body, catalogue)
-    assert (status, answer["error"]["code"]) == (500, "not_enough_memory")
+    body = {"model_name": "tiny", "ctx_size": 1 << 20, "save_options": True}
+    _, answer = await post(pool, "/v1/load", body, catalogue)
+    assert answer["error"]["code"] == "not_enough_memory"
     assert catalogue.saved == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "option", "expected"),
+    [
+        (NotEnoughMemory("More."), {}, (500, None)),
+        (NotEnoughMemory("More."), {"ctx_size": 1 << 20}, (400, "ctx_size")),
+        (NotEnoughMemory("More."), {"llamacpp_backend": "cuda"}, (500, None)),
+        (EngineNotFound("None."), {}, (500, None)),
+        (EngineNotFound("None."), {"llamacpp_backend": "cuda"}, (400, "llamacpp_backend")),
+    ],
+)
+async def test_an_option_that_cannot_be_had_is_named_and_what_was_not_chosen_is_not(
+    error: Exception, option: dict[str, Any], expected: tuple[int, str | None]
+) -> None:
+    status, answer = await post(FakePool(report=error), "/v1/load", {"model_name": "tiny", **option})
+    assert (status, answer["error"]["param"]) == expected
+    assert answer["error"]["message"] == str(error)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +88,7 @@ async def test_options_with_which_it_cannot_be_loaded_are_not_kept() -> None:
         ({"model_name": ""}, "model_name"),
         ({"model": "another"}, "model"),
         ({"ctx_size": -1}, "ctx_size"),
+        ({"ctx_size": 2**20 + 1}, "ctx_size"),
         ({"ctx_size": "4096"}, "ctx_size"),
         ({"ctx_size": True}, "ctx_size"),
         ({"ctx_size": 1 << 40}, "ctx_size"),

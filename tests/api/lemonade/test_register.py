@@ -69,6 +69,8 @@ async def test_a_model_is_registered_and_known_to_every_process(
         ({"mmproj": "/etc/passwd"}, "mmproj"),
         ({"mmproj": "../..:mmproj.gguf"}, "mmproj"),
         ({"recipe_options": {"ctx_size": -1}}, "recipe_options.ctx_size"),
+        ({"recipe_options": {"ctx_size": False}}, "recipe_options.ctx_size"),
+        ({"recipe_options": {"pinned": 0}}, "recipe_options.pinned"),
         ({"recipe_options": {"colour": "red"}}, "recipe_options.colour"),
         ({"recipe_options": {"llamacpp_args": "'"}}, "recipe_options.llamacpp_args"),
     ],

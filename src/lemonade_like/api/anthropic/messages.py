@@ -7,12 +7,14 @@ from contextlib import aclosing
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from lemonade_like.api.anthropic.answers import Message, MessageEvent, TokenCount
+from lemonade_like.api.anthropic.examples import COUNT, MESSAGE
 from lemonade_like.api.anthropic.schema import CountTokensRequest, MessagesRequest
 from lemonade_like.api.anthropic.turn import streamed_as_written, thinking_view, tools_left_out, turn_request
 from lemonade_like.api.anthropic.writer import EventWriter, MessageFold, MessageHeader
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.intake import read_turn
-from lemonade_like.api.openapi import json_body
+from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, note_answer, services
 from lemonade_like.api.sse import EventStream
 
@@ -23,7 +25,8 @@ router = APIRouter(tags=["messages"])
     "/messages",
     response_model=None,
     summary="Answer a conversation, as Anthropic's API does",
-    openapi_extra=json_body(MessagesRequest),
+    openapi_extra=json_body(MessagesRequest, examples=MESSAGE),
+    responses=answers(Message, events=MessageEvent),
 )
 async def create_message(request: Request) -> Response:
     """Answer a conversation with one message of content blocks, whole or as a stream of events."""
@@ -61,7 +64,8 @@ async def create_message(request: Request) -> Response:
     "/messages/count_tokens",
     response_model=None,
     summary="Count the tokens of a conversation",
-    openapi_extra=json_body(CountTokensRequest),
+    openapi_extra=json_body(CountTokensRequest, examples=COUNT),
+    responses=answers(TokenCount),
 )
 async def count_tokens(request: Request) -> Response:
     """Say how many tokens the prompt of a message would have. Takes the same body, and generates nothing."""

@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from lemonade_like.api.anthropic.server_tools import McpServerIn, ToolConfigIn
+from lemonade_like.api.json_schema import Unsupported, spelt
 
 _TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,128}")
 _WORD: Final = re.compile(r"\S{1,256}")
@@ -54,20 +55,9 @@ def _as_source(source: Any) -> Any:
     return {"type": "address", "url": source} if isinstance(source, str) else source
 
 
-def _without(what: str) -> Any:
-    """Return the type of a field that may only say that it wants nothing."""
-
-    def check(value: Any) -> Any:
-        if value:
-            raise PydanticCustomError("unsupported", "is not supported here: {what}", {"what": what})
-        return value
-
-    return Annotated[Any, AfterValidator(check)]
-
-
-ToolName = Annotated[str, AfterValidator(_tool_name)]
+ToolName = Annotated[str, AfterValidator(_tool_name), spelt(_TOOL_NAME)]
 #: A name in the history is what a model wrote, which no declaration has to have allowed.
-CalledName = Annotated[str, AfterValidator(_word)]
+CalledName = Annotated[str, AfterValidator(_word), spelt(_WORD)]
 TokenLimit = Annotated[int, Field(ge=1, le=2**31 - 1)]
 TokenBudget = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
@@ -83,7 +73,9 @@ class SourceIn(_Wire):
     media_type: str | None = None
     data: str | None = None
     url: str | None = None
-    content: Annotated[list[BlockIn], BeforeValidator(_as_blocks)] | None = None
+    content: (
+        Annotated[list[BlockIn], BeforeValidator(_as_blocks, json_schema_input_type=str | list[BlockIn])] | None
+    ) = None
 
 
 class BlockIn(_Wire):
@@ -100,9 +92,11 @@ class BlockIn(_Wire):
     server_name: CalledName | None = None
     input: dict[str, Any] | None = None
     tool_use_id: CalledName | None = None
-    content: Annotated[list[BlockIn], BeforeValidator(_as_blocks)] | None = None
+    content: (
+        Annotated[list[BlockIn], BeforeValidator(_as_blocks, json_schema_input_type=str | list[BlockIn])] | None
+    ) = None
     is_error: bool | None = None
-    source: Annotated[SourceIn, BeforeValidator(_as_source)] | None = None
+    source: Annotated[SourceIn, BeforeValidator(_as_source, json_schema_input_type=str | SourceIn)] | None = None
     title: str | None = None
     context: str | None = None
 
@@ -117,7 +111,7 @@ class BlockMessageIn(_Wire):
     """One message; what tools returned stands in the user's."""
 
     role: Literal["user", "assistant", "system"]
-    content: Annotated[list[BlockIn], BeforeValidator(_as_blocks)]
+    content: Annotated[list[BlockIn], BeforeValidator(_as_blocks, json_schema_input_type=str | list[BlockIn])]
 
 
 class SystemBlockIn(_Wire):
@@ -217,7 +211,10 @@ class CountTokensRequest(_Wire):
 
     model: str = Field(min_length=1, description="Name of the model, as GET /models lists it.")
     messages: list[BlockMessageIn] = Field(min_length=1)
-    system: Annotated[list[SystemBlockIn], BeforeValidator(_as_blocks)] | None = None
+    system: (
+        Annotated[list[SystemBlockIn], BeforeValidator(_as_blocks, json_schema_input_type=str | list[SystemBlockIn])]
+        | None
+    ) = None
     tools: list[ClientToolIn] | None = None
     tool_choice: ToolUseChoiceIn | None = None
     thinking: ThinkingIn | None = None
@@ -241,5 +238,5 @@ class MessagesRequest(CountTokensRequest):
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
     top_k: int | None = Field(default=None, ge=0, le=2**31 - 1, description="0 is all tokens.")
-    compaction: _without("conversations are not summed up") = None  # type: ignore[valid-type]
-    container: _without("there is no container to run code in") = None  # type: ignore[valid-type]
+    compaction: Annotated[Any, Unsupported("conversations are not summed up")] = None
+    container: Annotated[Any, Unsupported("there is no container to run code in")] = None

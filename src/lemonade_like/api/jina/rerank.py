@@ -9,10 +9,11 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from lemonade_like.api.answer import ABSENT, Answer
 from lemonade_like.api.body import read_json_object
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.intake import client_of
-from lemonade_like.api.openapi import json_body
+from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.validation import validated
 from lemonade_like.vectors.request import MAX_CHARACTERS, RerankRequest
@@ -20,6 +21,14 @@ from lemonade_like.vectors.request import MAX_CHARACTERS, RerankRequest
 router = APIRouter(tags=["embeddings"])
 
 MAX_DOCUMENTS: Final = 2_048
+
+EXAMPLES: Final = {
+    "Two documents": {
+        "model": "bge-reranker-v2-m3-GGUF",
+        "query": "What is the capital of France?",
+        "documents": ["Paris is the capital of France.", "The lemon is a yellow fruit."],
+    },
+}
 
 
 def _as_text(value: Any) -> Any:
@@ -54,28 +63,28 @@ class RerankBody(BaseModel):
     return_documents: bool = Field(default=False, description="Whether each result has its document, too.")
 
 
-class ResultDocument(BaseModel):
+class ResultDocument(Answer):
     """The document as it was sent."""
 
     text: str
 
 
-class RerankResult(BaseModel):
+class RerankResult(Answer):
     """A document by its place in the request, and how well it fits: the higher, the better."""
 
     index: int
     relevance_score: float
-    document: ResultDocument | None = None
+    document: ResultDocument = ABSENT
 
 
-class RerankUsage(BaseModel):
+class RerankUsage(Answer):
     """Tokens that were read for all documents, the query with each."""
 
     prompt_tokens: int
     total_tokens: int
 
 
-class RerankAnswer(BaseModel):
+class RerankAnswer(Answer):
     """The documents that fit best, the best first."""
 
     model: str
@@ -100,11 +109,12 @@ async def rerank(request: Request) -> Response:
     return Response(orjson.dumps(answer), media_type="application/json")
 
 
-for _path in ("/rerank", "/reranking"):
+for _path, _operation in (("/rerank", "rerank"), ("/reranking", "rerankForLemonade")):
     router.post(
         _path,
+        operation_id=_operation,
         response_model=None,
         summary="Put documents in the order in which they fit a query",
-        openapi_extra=json_body(RerankBody),
-        responses={200: {"model": RerankAnswer}},
+        openapi_extra=json_body(RerankBody, examples=EXAMPLES),
+        responses=answers(RerankAnswer),
     )(rerank)

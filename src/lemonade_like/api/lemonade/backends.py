@@ -11,10 +11,12 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from lemonade_like.api.answer import ErrorAnswer
 from lemonade_like.api.body import read_json_object
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.errors import error_object
-from lemonade_like.api.openapi import json_body
+from lemonade_like.api.lemonade.answers import BackendDone, InstallComplete, InstallProgress
+from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import services
 from lemonade_like.api.sse import EventStream
 from lemonade_like.api.validation import validated
@@ -48,9 +50,13 @@ class InstallRequest(BackendName):
 
 
 @router.post(
-    "/install", response_model=None, summary="Install or update an engine", openapi_extra=json_body(InstallRequest)
+    "/install",
+    response_model=None,
+    summary="Install or update an engine",
+    openapi_extra=json_body(InstallRequest, examples={"The latest release": {"backend": "cpu", "stream": True}}),
+    responses=answers(BackendDone, events=InstallProgress | InstallComplete | ErrorAnswer, also=(404, 409, 502)),
 )
-async def install(request: Request) -> Response:
+async def install_backend(request: Request) -> Response:
     """Fetch, check and install a release of llama.cpp; a client that goes away ends nothing. The next load uses it."""
     body = validated(InstallRequest, await read_json_object(request))
     steps = services(request).engines.install(body.backend, body.version, force=bool(body.force))
@@ -60,8 +66,14 @@ async def install(request: Request) -> Response:
     return Response(orjson.dumps(_success(body)), media_type="application/json")
 
 
-@router.post("/uninstall", response_model=None, summary="Remove an engine", openapi_extra=json_body(BackendName))
-async def uninstall(request: Request) -> Response:
+@router.post(
+    "/uninstall",
+    response_model=None,
+    summary="Remove an engine",
+    openapi_extra=json_body(BackendName, examples={"An engine that was installed": {"backend": "cpu"}}),
+    responses=answers(BackendDone, also=(404, 409)),
+)
+async def uninstall_backend(request: Request) -> Response:
     """Remove an engine that was installed. Models that run on it go on until they are unloaded."""
     body = validated(BackendName, await read_json_object(request))
     await services(request).engines.uninstall(body.backend)

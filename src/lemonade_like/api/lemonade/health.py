@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from lemonade_like.api.answer import ErrorAnswer
+from lemonade_like.api.lemonade.answers import Alive, Health
+from lemonade_like.api.openapi import ALWAYS_ANSWERS, answers
 from lemonade_like.api.services import services
 
 if TYPE_CHECKING:
@@ -19,14 +22,25 @@ router = APIRouter(tags=["health"])
 _LEMONADE_TYPES: Final[dict[Mode, str]] = {"chat": "llm", "embeddings": "embedding", "reranking": "reranking"}
 
 
-@router.get("/live", summary="Say that the process runs")
-async def live() -> dict[str, str]:
+@router.get(
+    "/live",
+    response_model=None,
+    summary="Say that the process runs",
+    openapi_extra=ALWAYS_ANSWERS,
+    responses=answers(Alive),
+)
+async def get_live() -> dict[str, str]:
     """Answer as long as the process can answer at all."""
     return {"status": "ok"}
 
 
-@router.get("/health", response_model=None, summary="Say that the server takes requests, and what it runs")
-async def health(request: Request) -> Response:
+@router.get(
+    "/health",
+    response_model=None,
+    summary="Say that the server takes requests, and what it runs",
+    responses={**answers(Health), 503: {"model": Health | ErrorAnswer, "description": "The server is going to stop."}},
+)
+async def get_health(request: Request) -> Response:
     """Say ``ok``, or with 503 ``draining``: then running answers are finished, and no new ones are begun.
 
     Without the key, where there is one, that is all.

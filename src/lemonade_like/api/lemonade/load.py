@@ -10,14 +10,15 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ConfigDict, Field, field_validator
 
 from lemonade_like.api.body import read_json_object
+from lemonade_like.api.lemonade.answers import Loaded, Unloaded
 from lemonade_like.api.lemonade.health import model_object
 from lemonade_like.api.lemonade.naming import ModelName, in_model_name
-from lemonade_like.api.openapi import json_body
+from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.validation import validated
 from lemonade_like.engine.spec import BadEngineArguments, parse_extra_args
-from lemonade_like.errors import ModelBusy, ModelNotFound, ModelNotLoaded
-from lemonade_like.models.model import ModelOptions
+from lemonade_like.errors import BadRequest, EngineNotFound, ModelBusy, ModelNotFound, ModelNotLoaded, NotEnoughMemory
+from lemonade_like.models.model import MOST_CONTEXT, ModelOptions
 from lemonade_like.pool.loader import LoadOptions
 from lemonade_like.settings import Backend
 
@@ -27,12 +28,19 @@ router = APIRouter(tags=["models"])
 UNLOAD_SECONDS: Final = 60.0
 
 
+_LOADS: Final = {
+    "A model": {"model_name": "tiny-gpt-oss"},
+    "With other options": {"model_name": "tiny-gpt-oss", "ctx_size": 4096, "pinned": True},
+}
+_UNLOADS: Final = {"One model": {"model_name": "tiny-gpt-oss"}, "All models": {}}
+
+
 class LoadRequest(ModelName):
     """The body of ``POST /load``. What is left out is as the model's saved options and the settings say."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    ctx_size: int | None = Field(default=None, ge=0, le=2**31 - 1, description="Context of each request in tokens.")
+    ctx_size: int | None = Field(default=None, ge=0, le=MOST_CONTEXT, description="Context of each request in tokens.")
     llamacpp_backend: Backend | None = Field(default=None, description="Engine to run it on.")
     llamacpp_args: str | None = Field(default=None, description="More arguments for llama-server, as one string.")
     save_options: bool = Field(default=False, description="Whether these options hold for later loads, too.")
@@ -65,7 +73,13 @@ class UnloadRequest(ModelName):
         return self.model_name or self.model
 
 
-@router.post("/load", response_model=None, summary="Load a model", openapi_extra=json_body(LoadRequest))
+@router.post(
+    "/load",
+    response_model=None,
+    summary="Load a model",
+    openapi_extra=json_body(LoadRequest, examples=_LOADS),
+    responses=answers(Loaded),
+)
 async def load_model(request: Request) -> Response:
     """Load a model and answer when it is ready: what had to go for it and why, how long it took, how it runs.
 
@@ -78,6 +92,12 @@ async def load_model(request: Request) -> Response:
         report = await rooms.pool.load(name, body.options, pinned=body.pinned)
     except ModelNotFound as error:
         raise in_model_name(error) from error
+    except (EngineNotFound, NotEnoughMemory) as error:
+        # Whoever asks for an engine that is not there, or a context that does not fit, is told which field it was.
+        field = "llamacpp_backend" if isinstance(error, EngineNotFound) else "ctx_size"
+        if getattr(body, field) is None:
+            raise
+        raise BadRequest(error.message, param=field, code=error.code) from error
     if body.save_options:
         saved = body.model_dump(exclude={"model_name", "model", "save_options"}, exclude_none=True)
         await asyncio.to_thread(rooms.catalogue.save_options, report.model.name, ModelOptions(**saved))
@@ -98,7 +118,8 @@ async def load_model(request: Request) -> Response:
     "/unload",
     response_model=None,
     summary="Unload a model, or all",
-    openapi_extra=json_body(UnloadRequest, required=False),
+    openapi_extra=json_body(UnloadRequest, required=False, examples=_UNLOADS),
+    responses=answers(Unloaded, also=(409,)),
 )
 async def unload_model(request: Request) -> Response:
     """Stop a model's engine when the requests in line for it are done, at most a minute later; without a name, all.

@@ -15,7 +15,7 @@ router = APIRouter(tags=["observability"])
     summary="Tell Prometheus what there is to count",
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "All metrics"}},
 )
-async def metrics(request: Request) -> Response:
+async def get_metrics(request: Request) -> Response:
     """Give all metrics in Prometheus's text format, or in OpenMetrics for whoever accepts that."""
     pool = services(request).pool
     models = await pool.status()

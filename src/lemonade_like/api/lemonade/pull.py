@@ -9,12 +9,14 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
+from lemonade_like.api.answer import ErrorAnswer
 from lemonade_like.api.body import read_json_object
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.errors import error_object
+from lemonade_like.api.lemonade.answers import PullComplete, Pulled, PullProgress
 from lemonade_like.api.lemonade.entry import EntryFields, HubCheckpoint
 from lemonade_like.api.lemonade.naming import ModelName
-from lemonade_like.api.openapi import json_body
+from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.sse import EventStream
 from lemonade_like.api.validation import validated
@@ -29,6 +31,17 @@ if TYPE_CHECKING:
     from lemonade_like.models.registry import ModelEntry
 
 router = APIRouter(tags=["models"])
+
+
+_EXAMPLES = {
+    "A model that is listed": {"model_name": "gpt-oss-20b-GGUF", "stream": True},
+    "Any model of the Hub": {"checkpoint": "unsloth/gpt-oss-20b-GGUF:Q4_K_M"},
+    "The same, under a name of your own": {
+        "model_name": "user.mine",
+        "checkpoint": "unsloth/gpt-oss-20b-GGUF:Q4_K_M",
+        "reasoning": True,
+    },
+}
 
 
 class PullRequest(ModelName, EntryFields):
@@ -54,8 +67,14 @@ class PullRequest(ModelName, EntryFields):
         return self.described(self.checkpoint)
 
 
-@router.post("/pull", response_model=None, summary="Download a model", openapi_extra=json_body(PullRequest))
-async def pull(request: Request) -> Response:
+@router.post(
+    "/pull",
+    response_model=None,
+    summary="Download a model",
+    openapi_extra=json_body(PullRequest, examples=_EXAMPLES),
+    responses=answers(Pulled, events=PullProgress | PullComplete | ErrorAnswer, also=(403, 409, 502, 507)),
+)
+async def pull_model(request: Request) -> Response:
     """Download a model from the Hub, or join its download, whole or as a stream of progress.
 
     A client that goes away ends nothing. What was fetched before is not fetched again.
@@ -70,8 +89,14 @@ async def pull(request: Request) -> Response:
     return _answer(f"Installed model: {name}", model_name=name)
 
 
-@router.post("/pull/cancel", response_model=None, summary="Stop a download", openapi_extra=json_body(ModelName))
-async def cancel(request: Request) -> Response:
+@router.post(
+    "/pull/cancel",
+    response_model=None,
+    summary="Stop a download",
+    openapi_extra=json_body(ModelName, examples={"A model that is being pulled": {"model_name": "gpt-oss-20b-GGUF"}}),
+    responses=answers(Pulled),
+)
+async def cancel_pull(request: Request) -> Response:
     """Stop a model's download; whoever waits for it is told. What was fetched is kept, and the next one goes on."""
     name = validated(ModelName, await read_json_object(request)).named
     note(request.scope, model=name)

@@ -10,9 +10,10 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from lemonade_like.api.body import read_json_object
+from lemonade_like.api.lemonade.answers import Registered
 from lemonade_like.api.lemonade.entry import EntryFields, HubCheckpoint
 from lemonade_like.api.openai.models import model_object
-from lemonade_like.api.openapi import json_body
+from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.validation import validated
 from lemonade_like.engine.spec import parse_extra_args
@@ -23,6 +24,17 @@ if TYPE_CHECKING:
     from lemonade_like.models.describe import Description
 
 router = APIRouter(tags=["models"])
+
+
+_EXAMPLES = {
+    "A model of the Hub": {"model_name": "user.mine", "checkpoint": "unsloth/gpt-oss-20b-GGUF:Q4_K_M"},
+    "With options of its own": {
+        "model_name": "user.mine",
+        "checkpoint": "unsloth/gpt-oss-20b-GGUF:Q4_K_M",
+        "labels": ["reasoning", "tool-calling"],
+        "recipe_options": {"ctx_size": 8192},
+    },
+}
 
 
 class RegisterRequest(EntryFields):
@@ -41,9 +53,10 @@ class RegisterRequest(EntryFields):
     "/models/register",
     response_model=None,
     summary="Give a model of the Hub a name",
-    openapi_extra=json_body(RegisterRequest),
+    openapi_extra=json_body(RegisterRequest, examples=_EXAMPLES),
+    responses=answers(Registered),
 )
-async def register(request: Request) -> Response:
+async def register_model(request: Request) -> Response:
     """Keep a model of the Hub under `user.NAME`. Nothing is downloaded: `POST /v1/pull` does that."""
     body = validated(RegisterRequest, await read_json_object(request))
     note(request.scope, model=body.model_name)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from lemonade_like.api.lemonade.answers import Stopping
+from lemonade_like.api.openapi import answers
 from lemonade_like.api.services import services
 
 router = APIRouter(tags=["server"])
 
 
-@router.post("/shutdown", response_model=None, summary="Stop the server")
-async def shutdown(request: Request) -> Response:
+@router.post("/shutdown", response_model=None, summary="Stop the server", responses=answers(Stopping))
+async def stop_server(request: Request) -> Response:
     """Stop as SIGTERM does: running answers have the drain timeout to finish, and no new ones are begun.
 
     The body is not looked at. To ask again changes nothing.

@@ -5,12 +5,19 @@ from __future__ import annotations
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from lemonade_like.api.lemonade.answers import Stats
+from lemonade_like.api.openapi import answers
 from lemonade_like.api.services import services
 
 router = APIRouter(tags=["health"])
 
 
-@router.get("/stats", response_model=None, summary="Say what the last turn cost, and all of them")
-async def stats(request: Request) -> Response:
+@router.get(
+    "/stats",
+    response_model=None,
+    summary="Say what the last turn cost, and all of them",
+    responses=answers(Stats),
+)
+async def get_stats(request: Request) -> Response:
     """Tell times, tokens by channel, and what was mended. Lemonade's fields are those of the last turn."""
     return Response(orjson.dumps(services(request).statistics.snapshot()), media_type="application/json")

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from lemonade_like.api.lemonade.answers import SystemInfo
+from lemonade_like.api.openapi import answers
 from lemonade_like.api.services import services
 
 if TYPE_CHECKING:
@@ -35,8 +37,13 @@ _VENDORS: Final = {
 }
 
 
-@router.get("/system-info", response_model=None, summary="Tell what the machine is, and what models can run on")
-async def system_info(request: Request) -> Response:
+@router.get(
+    "/system-info",
+    response_model=None,
+    summary="Tell what the machine is, and what models can run on",
+    responses=answers(SystemInfo),
+)
+async def get_system_info(request: Request) -> Response:
     """Tell the machine's processor, memory and GPUs, and each backend's state; detected at most about a minute ago."""
     rooms = services(request)
     said = describe(await rooms.system.report(), rooms.version)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lemonade_like.api.body import read_json_object
 from lemonade_like.api.connection import while_connected
-from lemonade_like.api.openapi import json_body
+from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.validation import validated
 from lemonade_like.tools.catalogue import offered_names
@@ -68,7 +68,7 @@ class ToolResultOut(BaseModel):
     seconds: float
 
 
-@router.get("/tools", response_model=None, summary="List the server's tools", responses={200: {"model": ToolListOut}})
+@router.get("/tools", response_model=None, summary="List the server's tools", responses=answers(ToolListOut))
 async def list_tools(request: Request) -> Response:
     """List the tools that the server may run, those of the MCP servers that its configuration names, and how it stands
     with each of them."""
@@ -97,8 +97,8 @@ async def list_tools(request: Request) -> Response:
     "/tools/{tool_name}",
     response_model=None,
     summary="Call a tool",
-    openapi_extra=json_body(ToolCallRequest),
-    responses={200: {"model": ToolResultOut}},
+    openapi_extra=json_body(ToolCallRequest, examples={"Arguments": {"arguments": {"location": "Tokyo"}}}),
+    responses=answers(ToolResultOut, also=(502, 504)),
 )
 async def call_tool(request: Request, tool_name: str) -> Response:
     """Run one of the server's tools, by its name or by `LABEL__NAME`, and return all that it has to say.

@@ -6,14 +6,21 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from lemonade_like.api.lemonade.answers import Variants
+from lemonade_like.api.openapi import answers
 from lemonade_like.api.services import services
 from lemonade_like.models.variants import projectors, suggested_labels
 
 router = APIRouter(tags=["models"])
 
 
-@router.get("/pull/variants", summary="List the models of a repository")
-async def pull_variants(request: Request, checkpoint: str) -> dict[str, Any]:
+@router.get(
+    "/pull/variants",
+    response_model=None,
+    summary="List the models of a repository",
+    responses=answers(Variants, also=(403, 404, 502)),
+)
+async def list_variants(request: Request, checkpoint: str) -> dict[str, Any]:
     """List the models that a repository of the Hub holds, the recommended one first, and which are downloaded.
 
     ``checkpoint`` is ``org/repo``, also after ``hf.co/``; a quantisation behind it is not looked at.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, RootModel
 
+from lemonade_like.api.openapi import answers
 from lemonade_like.api.services import note, services
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ ModelIn = Annotated[
 ]
 
 
-class Slot(BaseModel):
+class EngineSlot(BaseModel):
     """One slot, as the engine tells of it."""
 
     model_config = ConfigDict(extra="allow")
@@ -28,11 +29,11 @@ class Slot(BaseModel):
     is_processing: bool
 
 
-class Slots(RootModel[list[Slot]]):
+class EngineSlots(RootModel[list[EngineSlot]]):
     """All slots."""
 
 
-class Props(BaseModel):
+class EngineProps(BaseModel):
     """What the engine has loaded, and how, as it tells it itself."""
 
     model_config = ConfigDict(extra="allow")
@@ -41,14 +42,21 @@ class Props(BaseModel):
     default_generation_settings: dict[str, Any]
 
 
-@router.get("/slots", response_model=None, summary="Show an engine's slots", responses={200: {"model": Slots}})
-async def slots(request: Request, model: ModelIn = None) -> Response:
+@router.get(
+    "/slots", response_model=None, summary="Show an engine's slots", responses=answers(EngineSlots, also=(404, 501))
+)
+async def show_slots(request: Request, model: ModelIn = None) -> Response:
     """Show what each slot of a loaded model works on, as its llama-server tells it. Nothing is loaded for this."""
     return await _said(request, "slots", model)
 
 
-@router.get("/props", response_model=None, summary="Show an engine's properties", responses={200: {"model": Props}})
-async def props(request: Request, model: ModelIn = None) -> Response:
+@router.get(
+    "/props",
+    response_model=None,
+    summary="Show an engine's properties",
+    responses=answers(EngineProps, also=(404, 501)),
+)
+async def show_props(request: Request, model: ModelIn = None) -> Response:
     """Show context, template and default settings of a loaded model, as its llama-server tells them. Nothing is
     loaded for this."""
     return await _said(request, "props", model)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lemonade_like.api.body import read_json_object
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.intake import client_of
-from lemonade_like.api.openapi import json_body
+from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.validation import validated
 from lemonade_like.turns.tokens import TokenizeRequest
@@ -76,8 +76,8 @@ class Content(BaseModel):
     "/tokenize",
     response_model=None,
     summary="Say the tokens of a text",
-    openapi_extra=json_body(TokenizeBody),
-    responses={200: {"model": Tokens}},
+    openapi_extra=json_body(TokenizeBody, examples={"A text": {"model": "tiny-gpt-oss", "content": "Hello world"}}),
+    responses=answers(Tokens),
 )
 async def tokenize(request: Request) -> Response:
     """Say the token ids of a text, in llama-server's form. A GPT-OSS model is not loaded for this."""
@@ -99,8 +99,8 @@ async def tokenize(request: Request) -> Response:
     "/detokenize",
     response_model=None,
     summary="Say the text of tokens",
-    openapi_extra=json_body(DetokenizeBody),
-    responses={200: {"model": Content}},
+    openapi_extra=json_body(DetokenizeBody, examples={"Tokens": {"model": "tiny-gpt-oss", "tokens": [13225, 2375]}}),
+    responses=answers(Content),
 )
 async def detokenize(request: Request) -> Response:
     """Say the text of token ids, control tokens spelled out. Bytes that are no text become U+FFFD."""

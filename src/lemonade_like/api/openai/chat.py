@@ -7,14 +7,17 @@ from contextlib import aclosing
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from lemonade_like.api.answer import ErrorAnswer
 from lemonade_like.api.connection import while_connected
+from lemonade_like.api.openai.answers import ChatCompletion, ChatCompletionChunk
 from lemonade_like.api.openai.choices import side_by_side, turn_requests
+from lemonade_like.api.openai.examples import CHAT as EXAMPLES
 from lemonade_like.api.openai.fold import AnswerFold
 from lemonade_like.api.openai.intake import read_chat
 from lemonade_like.api.openai.objects import AnswerHeader
 from lemonade_like.api.openai.schema import ChatCompletionRequest
 from lemonade_like.api.openai.writer import ChunkWriter
-from lemonade_like.api.openapi import json_body
+from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, note_answer, services
 from lemonade_like.api.sse import EventStream
 
@@ -25,7 +28,8 @@ router = APIRouter(tags=["chat"])
     "/chat/completions",
     response_model=None,
     summary="Answer a conversation",
-    openapi_extra=json_body(ChatCompletionRequest),
+    openapi_extra=json_body(ChatCompletionRequest, examples=EXAMPLES),
+    responses=answers(ChatCompletion, events=ChatCompletionChunk | ErrorAnswer, done="[DONE]"),
 )
 async def create_chat_completion(request: Request) -> Response:
     """Answer a conversation with one assistant message, whole or as a stream of chunks."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 from lemonade_like.api.body import read_json_object
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.intake import client_of
-from lemonade_like.api.openapi import json_body
+from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.validation import validated
 from lemonade_like.errors import BadRequest
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from lemonade_like.vectors.request import Embeddings, Input
 
 router = APIRouter(tags=["embeddings"])
+
+EXAMPLES: Final = {
+    "Two texts": {"model": "nomic-embed-text-v1-GGUF", "input": ["A lemon is yellow.", "A lime is green."]},
+}
 
 #: As many as OpenAI takes.
 MAX_INPUTS: Final = 2_048
@@ -88,8 +92,8 @@ class EmbeddingsAnswer(BaseModel):
     "/embeddings",
     response_model=None,
     summary="Turn texts into vectors",
-    openapi_extra=json_body(EmbeddingsBody),
-    responses={200: {"model": EmbeddingsAnswer}},
+    openapi_extra=json_body(EmbeddingsBody, examples=EXAMPLES),
+    responses=answers(EmbeddingsAnswer),
 )
 async def create_embeddings(request: Request) -> Response:
     """Return a vector of length 1 for each text, in their order. Texts that mean alike have vectors that are near."""

@@ -7,8 +7,10 @@ from datetime import date
 from typing import Annotated, Any, Final
 
 import orjson
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
+
+from lemonade_like.api.json_schema import spelt
 
 _FUNCTION_NAME: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,64}")
 _WORD: Final = re.compile(r"\S{1,256}")
@@ -89,28 +91,17 @@ def nested_function(tool: Any) -> Any:
     return tool
 
 
-def wants_nothing(what: str) -> AfterValidator:
-    """Return the check of a field that may only say that it wants nothing."""
-
-    def check(value: Any) -> Any:
-        if value:
-            raise PydanticCustomError("unsupported", "is not supported here: {what}", {"what": what})
-        return value
-
-    return AfterValidator(check)
-
-
-FunctionName = Annotated[str, AfterValidator(_function_name)]
+FunctionName = Annotated[str, AfterValidator(_function_name), spelt(_FUNCTION_NAME)]
 #: A name in the history is what a model wrote, which no declaration has to have allowed.
-CalledName = Annotated[str, AfterValidator(word)]
-ContentType = Annotated[str, AfterValidator(_content_type)]
-Date = Annotated[str, AfterValidator(_date)]
+CalledName = Annotated[str, AfterValidator(word), spelt(_WORD)]
+ContentType = Annotated[str, AfterValidator(_content_type), spelt(_CONTENT_TYPE)]
+Date = Annotated[str, AfterValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]
 Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 TokenLimit = Annotated[int, Field(ge=1, le=2**31 - 1)]
 TokenBudget = Annotated[int, Field(ge=0, le=2**31 - 1)]
 #: The engine allocates this many tokens for each slot, so it is bounded by the longest context there is.
 LastTokens = Annotated[int, Field(ge=-1, le=1_048_576)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
-TokenId = Annotated[str, AfterValidator(_token_id)]
+TokenId = Annotated[str, AfterValidator(_token_id), spelt(_TOKEN_ID)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0, le=1_000_000)]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
+from lemonade_like.api.openai.answers import ModelList, ModelObject
+from lemonade_like.api.openapi import answers
 from lemonade_like.api.services import services
 
 if TYPE_CHECKING:
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 router = APIRouter(tags=["models"])
 
 
-@router.get("/models", summary="List the models that can be served now")
+@router.get(
+    "/models", response_model=None, summary="List the models that can be served now", responses=answers(ModelList)
+)
 async def list_models(
     request: Request,
     show_all: Annotated[bool, Query(description="List those too that would have to be downloaded first.")] = False,
@@ -27,7 +31,9 @@ async def list_models(
     return {"object": "list", "data": [model_object(each, rooms.started_at) for each in described]}
 
 
-@router.get("/models/{model_id:path}", summary="Describe one model")
+@router.get(
+    "/models/{model_id:path}", response_model=None, summary="Describe one model", responses=answers(ModelObject)
+)
 async def retrieve_model(request: Request, model_id: str) -> dict[str, Any]:
     """Describe a model by its name, or by its checkpoint on the Hub; it may have to be downloaded first."""
     rooms = services(request)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field
 
+from lemonade_like.api.answer import Answer
+from lemonade_like.api.openai.answers import RenderedChat
+from lemonade_like.api.openai.examples import CHAT as EXAMPLES
 from lemonade_like.api.openai.intake import read_chat
 from lemonade_like.api.openai.schema import ChatCompletionRequest
-from lemonade_like.api.openapi import json_body
+from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, services
 
 if TYPE_CHECKING:
@@ -20,19 +22,7 @@ if TYPE_CHECKING:
 router = APIRouter(tags=["chat"])
 
 
-class ChatPrompt(BaseModel):
-    """What a model is given to read."""
-
-    object: Literal["chat.completion.prompt"]
-    model: str
-    harmony: bool = Field(description="Whether it was rendered here, and not by the model's own chat template.")
-    prompt: str = Field(description="For people: what is sent are the tokens.")
-    tokens: list[int]
-    count: int
-    stop_token_ids: list[int]
-
-
-class AppliedTemplate(BaseModel):
+class AppliedTemplate(Answer):
     """The same as llama-server says it."""
 
     prompt: str
@@ -42,8 +32,8 @@ class AppliedTemplate(BaseModel):
     "/chat/completions/render",
     response_model=None,
     summary="Show the prompt of a conversation",
-    openapi_extra=json_body(ChatCompletionRequest),
-    responses={200: {"model": ChatPrompt}},
+    openapi_extra=json_body(ChatCompletionRequest, examples=EXAMPLES),
+    responses=answers(RenderedChat),
 )
 async def render_chat_completion(request: Request) -> Response:
     """Say what the model would be given to read: text with control tokens spelled out, and token ids.
@@ -68,8 +58,8 @@ async def render_chat_completion(request: Request) -> Response:
     "/apply-template",
     response_model=None,
     summary="Show the prompt of a conversation, as llama-server does",
-    openapi_extra=json_body(ChatCompletionRequest),
-    responses={200: {"model": AppliedTemplate}},
+    openapi_extra=json_body(ChatCompletionRequest, examples=EXAMPLES),
+    responses=answers(AppliedTemplate),
 )
 async def apply_template(request: Request) -> Response:
     """Say the text that the model would be given to read, and nothing else."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from lemonade_like.api.json_schema import Unsupported
 from lemonade_like.api.openai.fields import (
     Amount,
     CalledName,
@@ -26,11 +27,17 @@ from lemonade_like.api.openai.fields import (
     as_json_text,
     as_list,
     as_parts,
-    wants_nothing,
     word,
 )
 from lemonade_like.api.openai.server_tools import ServerToolCallIn
-from lemonade_like.api.openai.tools import FunctionIn, ToolChoiceIn, ToolIn, function_call_form, tool_choice_form
+from lemonade_like.api.openai.tools import (
+    FunctionIn,
+    NamedFunctionIn,
+    ToolChoiceIn,
+    ToolIn,
+    function_call_form,
+    tool_choice_form,
+)
 
 
 class _Wire(BaseModel):
@@ -65,7 +72,7 @@ class FunctionCallIn(_Wire):
     """What was called, and with which arguments: JSON text as the model wrote it, right or wrong."""
 
     name: CalledName
-    arguments: Annotated[str, BeforeValidator(as_json_text)] = ""
+    arguments: Annotated[str, BeforeValidator(as_json_text, json_schema_input_type=str | dict[str, Any])] = ""
 
 
 class ToolCallIn(_Wire):
@@ -84,9 +91,10 @@ class MessageIn(_Wire):
     """
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: Annotated[list[ContentPartIn], BeforeValidator(as_parts)] | None = Field(
-        default=None, validate_default=True
-    )
+    content: (
+        Annotated[list[ContentPartIn], BeforeValidator(as_parts, json_schema_input_type=str | list[ContentPartIn])]
+        | None
+    ) = Field(default=None, validate_default=True)
     name: str | None = Field(default=None, validate_default=True)
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -192,16 +200,16 @@ class SamplersIn(_Wire):
     ) = None
 
 
-_BySchema = Annotated[Any, wants_nothing("ask for the form of the answer with 'response_format'")]
+_BySchema = Annotated[Any, Unsupported("ask for the form of the answer with 'response_format'")]
 
 
 class BeyondIn(_Wire):
     """What would make it another answer, and cannot be had: a client that is refused knows it, one that is ignored does
     not."""
 
-    audio: Annotated[Any, wants_nothing("answers are text only")] = None
-    web_search_options: Annotated[Any, wants_nothing("this server does not search the web")] = None
-    moderation: Annotated[Any, wants_nothing("no answer is moderated")] = None
+    audio: Annotated[Any, Unsupported("answers are text only")] = None
+    web_search_options: Annotated[Any, Unsupported("this server does not search the web")] = None
+    moderation: Annotated[Any, Unsupported("no answer is moderated")] = None
     # Of llama.cpp and vLLM. A grammar of the client's own would forbid Harmony's shape.
     grammar: _BySchema = None
     json_schema: _BySchema = None
@@ -210,8 +218,8 @@ class BeyondIn(_Wire):
     guided_regex: _BySchema = None
     guided_choice: _BySchema = None
     guided_grammar: _BySchema = None
-    ignore_eos: Annotated[Any, wants_nothing("an answer ends where the model ends it")] = None
-    lora: Annotated[Any, wants_nothing("start the server with --llamacpp-args '--lora FILE'")] = None
+    ignore_eos: Annotated[Any, Unsupported("an answer ends where the model ends it")] = None
+    lora: Annotated[Any, Unsupported("start the server with --llamacpp-args '--lora FILE'")] = None
 
 
 class ChatCompletionRequest(BeyondIn, SamplersIn):
@@ -235,7 +243,15 @@ class ChatCompletionRequest(BeyondIn, SamplersIn):
         default=None, description="`harmony` adds the raw channel messages to the answer."
     )
     tools: list[ToolIn] | None = None
-    tool_choice: Annotated[ToolChoiceIn, BeforeValidator(tool_choice_form)] | None = None
+    tool_choice: (
+        Annotated[
+            ToolChoiceIn,
+            BeforeValidator(
+                tool_choice_form, json_schema_input_type=Literal["none", "auto", "required"] | ToolChoiceIn
+            ),
+        ]
+        | None
+    ) = None
     parallel_tool_calls: bool | None = None
     max_tool_rounds: int | None = Field(
         default=None,
@@ -253,7 +269,11 @@ class ChatCompletionRequest(BeyondIn, SamplersIn):
     n_predict: Annotated[int, Field(ge=-1, le=2**31 - 1)] | None = Field(
         default=None, description="llama.cpp's name for max_tokens, where neither of those is set. -1 is no limit."
     )
-    stop: Annotated[list[str], BeforeValidator(as_list), Field(max_length=16)] = []
+    stop: Annotated[
+        list[str],
+        BeforeValidator(as_list, json_schema_input_type=str | Annotated[list[str], Field(max_length=16)] | None),
+        Field(max_length=16),
+    ] = []
     n: int | None = Field(default=None, ge=1, le=16)
     stream: bool | None = None
     stream_options: StreamOptionsIn | None = None
@@ -285,9 +305,13 @@ class ChatCompletionRequest(BeyondIn, SamplersIn):
     functions: list[FunctionIn] | None = Field(
         default=None, description="What tools were called before; a call is then answered as `function_call`."
     )
-    function_call: Annotated[ToolChoiceIn, BeforeValidator(function_call_form)] | None = Field(
-        default=None, description="What tool_choice was called before: `none`, `auto`, or a name."
-    )
+    function_call: (
+        Annotated[
+            ToolChoiceIn,
+            BeforeValidator(function_call_form, json_schema_input_type=Literal["none", "auto"] | NamedFunctionIn),
+        ]
+        | None
+    ) = Field(default=None, description="What tool_choice was called before: `none`, `auto`, or a name.")
     service_tier: str | None = Field(default=None, description="The answer says `default`: there is one tier.")
 
     @field_validator("functions")

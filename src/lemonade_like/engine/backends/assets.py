@@ -39,6 +39,29 @@ class BackendNotInstalled(BackendError):
     default_code = "backend_not_installed"
 
 
+class NoSuchBuild(BackendError):
+    """Nobody builds that backend for this machine."""
+
+    status = 404
+    type = "invalid_request_error"
+    default_code = "build_not_found"
+
+
+class NoSuchVersion(BackendError):
+    """There is no release of llama.cpp of that name."""
+
+    status = 404
+    type = "invalid_request_error"
+    default_code = "version_not_found"
+
+
+class ReleasesFailed(BackendError):
+    """Where releases come from cannot be reached, or answers what is none, or what nobody should trust."""
+
+    status = 502
+    default_code = "releases_failed"
+
+
 @dataclass(frozen=True)
 class _Named:
     """What a file's name says. ``version`` is that of CUDA or ROCm, as numbers."""
@@ -73,7 +96,7 @@ def choose_assets(
     if not fitting:
         wanted = f"{backend} on {system} {architecture}"
         driver = f" with a driver for CUDA {cuda[0]}.{cuda[1]}" if backend == "cuda" and cuda else ""
-        raise BackendError(f"The release has no build for {wanted}{driver}.\nIt has: {_list(everything)}.")
+        raise NoSuchBuild(f"The release has no build for {wanted}{driver}.\nIt has: {_list(everything)}.")
     # A tar keeps links and modes; of ROCm the newest.
     chosen = max(fitting, key=lambda named: (named.version, named.is_tar))
     if backend != "cuda":
@@ -81,7 +104,7 @@ def choose_assets(
     runtimes = [named for named in here if named.runtime and named.version == chosen.version]
     if not runtimes:
         # Without them the engine starts all the same, and computes on the CPU.
-        raise BackendError(f"The release lacks CUDA's libraries for {chosen.name}.\nIt has: {_list(everything)}.")
+        raise NoSuchBuild(f"The release lacks CUDA's libraries for {chosen.name}.\nIt has: {_list(everything)}.")
     return [chosen.name, max(runtimes, key=lambda named: named.is_tar).name]
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import filelock
 
-from lemonade_like.engine.backends.assets import BackendError, BackendNotInstalled, choose_assets
+from lemonade_like.engine.backends.assets import BackendError, BackendNotInstalled, NoSuchBuild, choose_assets
 from lemonade_like.engine.backends.installed import (
     MANIFEST,
     Installed,
@@ -49,6 +49,7 @@ class BackendBusy(BackendError):
     """Somebody else is installing or removing the same backend."""
 
     status = 409
+    type = "invalid_request_error"
     default_code = "backend_busy"
 
 
@@ -76,7 +77,7 @@ class Installer:
         """
         _check_name(backend)
         if reason := no_release(backend, self.machine):
-            raise BackendError(f"There is no {backend} engine for this machine. {reason}")
+            raise NoSuchBuild(f"There is no {backend} engine for this machine. {reason}")
         place = self.folder / backend
         with self._locked(backend), self._workshop(backend) as workshop:
             release = self.releases.find(version, allow_unverified=allow_unverified)

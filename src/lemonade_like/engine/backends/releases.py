@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import httpx
 
-from lemonade_like.engine.backends.assets import BackendError, has_engines
+from lemonade_like.engine.backends.assets import NoSuchVersion, ReleasesFailed, has_engines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from lemonade_like.engine.backends.assets import BackendError
 
     Progress = Callable[[str, int, int], None]
 
@@ -74,14 +76,14 @@ class Releases:
         Raises ``BackendError``.
         """
         if version is not None and not _TAG.fullmatch(version):
-            raise BackendError(f"{version!r} is no version of llama.cpp.\nVersions look like b11462.")
+            raise NoSuchVersion(f"{version!r} is no version of llama.cpp.\nVersions look like b11462.", param="version")
         release = self._get(f"tags/{version}" if version else "latest")
         pointer = next((asset for asset in release.assets if asset.name == _POINTER), None)
         if pointer is None or has_engines(asset.name for asset in release.assets):
             return release
         tag = self._read_small(pointer, allow_unverified=allow_unverified).strip()
         if not _TAG.fullmatch(tag):
-            raise BackendError(f"{pointer.url} does not name a version of llama.cpp.\nName one with --version.")
+            raise ReleasesFailed(f"{pointer.url} does not name a version of llama.cpp.\nName one with --version.")
         return self._get(f"tags/{tag}")
 
     def fetch(self, asset: Asset, target: Path, *, allow_unverified: bool, progress: Progress) -> str:
@@ -98,7 +100,7 @@ class Releases:
             for chunk in self._stream(asset):
                 done += len(chunk)
                 if done > (asset.size or _LARGEST_FILE):
-                    raise BackendError(f"{asset.url} is larger than the release says ({asset.size} bytes).")
+                    raise ReleasesFailed(f"{asset.url} is larger than the release says ({asset.size} bytes).")
                 digest.update(chunk)
                 file.write(chunk)
                 progress(asset.name, done, asset.size)
@@ -111,14 +113,14 @@ class Releases:
         for chunk in self._stream(asset):
             content += chunk
             if len(content) > 1024:
-                raise BackendError(f"{asset.url} does not name a version of llama.cpp.\nName one with --version.")
+                raise ReleasesFailed(f"{asset.url} does not name a version of llama.cpp.\nName one with --version.")
         self._check(asset, len(content), hashlib.sha256(content).hexdigest())
         return content.decode(errors="replace")
 
     @staticmethod
     def _check_verifiable(asset: Asset, *, allow_unverified: bool) -> None:
         if asset.sha256 is None and not allow_unverified:
-            raise BackendError(
+            raise ReleasesFailed(
                 f"The release publishes no sha256 for {asset.name}: nobody can tell whether it is whole and genuine.\n"
                 "--allow-unverified installs it all the same."
             )
@@ -126,11 +128,11 @@ class Releases:
     @staticmethod
     def _check(asset: Asset, size: int, sha256: str) -> None:
         if asset.size and size != asset.size:
-            raise BackendError(
+            raise ReleasesFailed(
                 f"{asset.name} ended after {size} of {asset.size} bytes.\nRun the command again; nothing was changed."
             )
         if asset.sha256 is not None and sha256 != asset.sha256:
-            raise BackendError(
+            raise ReleasesFailed(
                 f"{asset.name} is not what the release says: its sha256 is {sha256},\nand should be {asset.sha256}. "
                 "Nothing was changed. If it happens again, do not trust the mirror or proxy that it came through."
             )
@@ -147,7 +149,7 @@ class Releases:
                 timeout=self._timeout,
             ) as response,
         ):
-            self._refuse(response, f"{asset.name} is not there")
+            self._refuse(response, f"{asset.name} is not there", ReleasesFailed)
             yield from response.iter_bytes(_CHUNK)
 
     def _get(self, which: str) -> Release:
@@ -159,8 +161,8 @@ class Releases:
             self._explained(url),
             self._client.stream("GET", url, headers=headers, follow_redirects=True, timeout=self._timeout) as response,
         ):
-            missing = "There is no release" if which == "latest" else f"There is no release {which.partition('/')[2]}"
-            self._refuse(response, missing)
+            _, _, tag = which.partition("/")
+            self._refuse(response, f"There is no release {tag}".strip(), NoSuchVersion if tag else ReleasesFailed)
             content = b""
             for chunk in response.iter_bytes():
                 content += chunk
@@ -168,20 +170,20 @@ class Releases:
                     break
         return _read_release(content, url)
 
-    def _refuse(self, response: httpx.Response, missing: str) -> None:
+    def _refuse(self, response: httpx.Response, missing: str, kind: type[BackendError]) -> None:
         status = response.status_code
         if status < 300:
             return
         if status in (403, 429) and (response.headers.get("x-ratelimit-remaining") == "0" or status == 429):
-            raise BackendError(
+            raise ReleasesFailed(
                 f"{response.url.host} answers no more for now: too many requests{_until(response)}.\n"
                 + ("Wait." if self._token else "Wait, or set GITHUB_TOKEN to a token of your account.")
             )
         if status == 404:
-            raise BackendError(f"{missing} at {response.url}.\nCheck --version, and LEMONADE_LIKE_RELEASES_URL.")
+            raise kind(f"{missing} at {response.url}.\nCheck --version, and LEMONADE_LIKE_RELEASES_URL.")
         if status == 401 and self._token:
-            raise BackendError(f"{response.url.host} refuses GITHUB_TOKEN.\nSet another, or unset it.")
-        raise BackendError(f"{response.url} answered {status} {response.reason_phrase}.\nTry again later.")
+            raise ReleasesFailed(f"{response.url.host} refuses GITHUB_TOKEN.\nSet another, or unset it.")
+        raise ReleasesFailed(f"{response.url} answered {status} {response.reason_phrase}.\nTry again later.")
 
     @contextmanager
     def _explained(self, url: str) -> Iterator[None]:
@@ -189,7 +191,7 @@ class Releases:
             yield
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise BackendError(
+            raise ReleasesFailed(
                 f"{url} could not be fetched: {reason}\nCheck the network (HTTPS_PROXY), or name a mirror with "
                 "LEMONADE_LIKE_RELEASES_URL. Nothing was changed."
             ) from error
@@ -210,9 +212,9 @@ def _read_release(content: bytes, url: str) -> Release:
     except ValueError:
         data = None
     if not (isinstance(data, dict) and isinstance(data.get("tag_name"), str) and isinstance(data.get("assets"), list)):
-        raise BackendError(f"{url} did not answer with a release.\nCheck LEMONADE_LIKE_RELEASES_URL.")
+        raise ReleasesFailed(f"{url} did not answer with a release.\nCheck LEMONADE_LIKE_RELEASES_URL.")
     if not _TAG.fullmatch(data["tag_name"]):
-        raise BackendError(f"{url} names a release {data['tag_name']!r}.\nCheck LEMONADE_LIKE_RELEASES_URL.")
+        raise ReleasesFailed(f"{url} names a release {data['tag_name']!r}.\nCheck LEMONADE_LIKE_RELEASES_URL.")
     return Release(data["tag_name"], tuple(_read_asset(asset) for asset in data["assets"] if _is_asset(asset)))
 
 

@@ -454,3 +454,12 @@ def test_the_tools_of_a_server_are_repeated_as_they_were_asked_for() -> None:
     asked = {"type": "mcp", "server_label": "weather", "allowed_tools": ["get_weather"], "require_approval": "never"}
     (said,) = folded(DONE, tools=[asked])["tools"]
     assert said == {**asked, "allowed_tools": {"tool_names": ["get_weather"]}}
+
+
+def test_what_is_kept_and_what_is_answered_were_completed_at_one_time() -> None:
+    ticks = iter(range(2_000, 3_000))
+    one = replace(header(), clock=lambda: next(ticks))
+    kept, answered = ResponseFold(one), ResponseFold(one)
+    kept.add([DONE])
+    answered.add([DONE])
+    assert kept.response() == answered.response()

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from lemonade_like.api.answer import ErrorAnswer
 from lemonade_like.api.body import read_json_object
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.intake import for_client
 from lemonade_like.api.openai.choices import few_at_once, side_by_side
 from lemonade_like.api.openai.completions.echo import echoing
-from lemonade_like.api.openai.completions.schema import Completion, CreateCompletionRequest
+from lemonade_like.api.openai.completions.schema import Completion, CompletionChunk, CreateCompletionRequest
 from lemonade_like.api.openai.completions.turn import completion_requests
 from lemonade_like.api.openai.completions.writer import CompletionChunks, CompletionFold
+from lemonade_like.api.openai.examples import COMPLETION as EXAMPLES
 from lemonade_like.api.openai.objects import AnswerHeader
-from lemonade_like.api.openapi import json_body
+from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, note_answer, services
 from lemonade_like.api.sse import EventStream
 from lemonade_like.api.validation import validated
@@ -37,8 +39,8 @@ _AT_ONCE: Final = 16
     "/completions",
     response_model=None,
     summary="Go on with a text",
-    openapi_extra=json_body(CreateCompletionRequest),
-    responses={200: {"model": Completion}},
+    openapi_extra=json_body(CreateCompletionRequest, examples=EXAMPLES),
+    responses=answers(Completion, events=CompletionChunk | ErrorAnswer, done="[DONE]"),
 )
 async def create_completion(request: Request) -> Response:
     """Go on with a text, or with token ids, as they stand: no chat template, no channels, no reasoning apart.

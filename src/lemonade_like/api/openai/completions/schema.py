@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from lemonade_like.api.answer import ABSENT, Answer
+from lemonade_like.api.openai.answers import ChatUsage, Timings
 from lemonade_like.api.openai.fields import Penalty, as_list
 from lemonade_like.api.openai.schema import ResponseFormatIn, SamplersIn, StreamOptionsIn
 
@@ -164,7 +166,7 @@ class CreateCompletionRequest(SamplersIn):
         return bool(self.stream_options and self.stream_options.include_usage)
 
 
-class CompletionLogprobs(BaseModel):
+class CompletionLogprobs(Answer):
     """Log probabilities as they were before chats: lists side by side."""
 
     tokens: list[str]
@@ -173,7 +175,7 @@ class CompletionLogprobs(BaseModel):
     text_offset: list[int] = Field(description="Where each token begins, in characters of the choice's text.")
 
 
-class CompletionChoice(BaseModel):
+class CompletionChoice(Answer):
     """One completion; ``index`` counts those of the first prompt first."""
 
     text: str
@@ -182,8 +184,8 @@ class CompletionChoice(BaseModel):
     finish_reason: Literal["stop", "length"]
 
 
-class Completion(BaseModel):
-    """All completions that were asked for. A stream has chunks of the same form."""
+class Completion(Answer):
+    """All completions that were asked for."""
 
     id: str
     object: Literal["text_completion"]
@@ -191,7 +193,27 @@ class Completion(BaseModel):
     model: str
     system_fingerprint: str
     choices: list[CompletionChoice]
-    usage: dict[str, Any]
-    timings: dict[str, Any] | None = Field(
-        default=None, description="The engine's own account, if there is one choice."
-    )
+    usage: ChatUsage
+    timings: Timings = Field(ABSENT, description="The engine's own account, if there is one choice.")
+
+
+class CompletionChunkChoice(Answer):
+    """A piece of one completion; the last says why it ends."""
+
+    text: str
+    index: int
+    logprobs: CompletionLogprobs | None
+    finish_reason: Literal["stop", "length"] | None
+
+
+class CompletionChunk(Answer):
+    """An event of a stream. The last has no choices and the usage, where that was asked for."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    system_fingerprint: str
+    choices: list[CompletionChunkChoice]
+    usage: ChatUsage | None = ABSENT
+    timings: Timings = ABSENT

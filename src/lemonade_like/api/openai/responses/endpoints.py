@@ -12,6 +12,14 @@ from fastapi import APIRouter, Query, Request, Response
 from lemonade_like.api.body import read_json_object
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.intake import for_client
+from lemonade_like.api.openai.responses.answers import (
+    DeletedResponse,
+    InputItemList,
+    InputTokens,
+    ResponseObject,
+)
+from lemonade_like.api.openai.responses.event_answers import ResponseStreamEvent
+from lemonade_like.api.openai.responses.examples import INPUT, RESPONSE
 from lemonade_like.api.openai.responses.header import response_header
 from lemonade_like.api.openai.responses.items import kept_items, listed_servers
 from lemonade_like.api.openai.responses.kept import kept_response, not_found, said_before, with_references
@@ -20,7 +28,7 @@ from lemonade_like.api.openai.responses.tools import tools_left_out
 from lemonade_like.api.openai.responses.turn import turn_request
 from lemonade_like.api.openai.responses.words import own_words
 from lemonade_like.api.openai.responses.writer import EventWriter, ResponseFold
-from lemonade_like.api.openapi import json_body
+from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, note_answer, services
 from lemonade_like.api.sse import EventStream
 from lemonade_like.api.validation import validated
@@ -45,7 +53,8 @@ _MANY_ITEMS: Final = 500
     "/responses",
     response_model=None,
     summary="Answer a conversation of items",
-    openapi_extra=json_body(ResponsesRequest),
+    openapi_extra=json_body(ResponsesRequest, examples=RESPONSE),
+    responses=answers(ResponseObject, events=ResponseStreamEvent),
 )
 async def create_response(request: Request) -> Response:
     """Answer a conversation with output items, whole or as a stream of events."""
@@ -88,7 +97,8 @@ async def create_response(request: Request) -> Response:
     "/responses/input_tokens",
     response_model=None,
     summary="Count the tokens of a conversation of items",
-    openapi_extra=json_body(CountInputTokensRequest),
+    openapi_extra=json_body(CountInputTokensRequest, examples=INPUT),
+    responses=answers(InputTokens),
 )
 async def count_input_tokens(request: Request) -> Response:
     """Say how many tokens the prompt of a response would have. Takes the same body, and generates nothing."""
@@ -102,7 +112,12 @@ async def count_input_tokens(request: Request) -> Response:
     return _json({"object": "response.input_tokens", "input_tokens": len(prompt.ids)})
 
 
-@router.get("/responses/{response_id}", response_model=None, summary="Show a response")
+@router.get(
+    "/responses/{response_id}",
+    response_model=None,
+    summary="Show a response",
+    responses=answers(ResponseObject),
+)
 async def retrieve_response(request: Request, response_id: str, stream: bool = False) -> Response:
     """Show a response that is kept, as it was answered."""
     if stream:
@@ -115,7 +130,12 @@ async def retrieve_response(request: Request, response_id: str, stream: bool = F
     return _json(stored.response)
 
 
-@router.delete("/responses/{response_id}", response_model=None, summary="Forget a response")
+@router.delete(
+    "/responses/{response_id}",
+    response_model=None,
+    summary="Forget a response",
+    responses=answers(DeletedResponse),
+)
 async def delete_response(request: Request, response_id: str) -> Response:
     """Forget a response. Those that continue it cannot be continued any more."""
     if not await services(request).responses.delete(_owner(request), response_id):
@@ -123,7 +143,12 @@ async def delete_response(request: Request, response_id: str) -> Response:
     return _json({"id": response_id, "object": "response", "deleted": True})
 
 
-@router.get("/responses/{response_id}/input_items", response_model=None, summary="List the input of a response")
+@router.get(
+    "/responses/{response_id}/input_items",
+    response_model=None,
+    summary="List the input of a response",
+    responses=answers(InputItemList),
+)
 async def list_input_items(
     request: Request,
     response_id: str,

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from lemonade_like.api.json_schema import Unsupported
 from lemonade_like.api.openai.fields import CalledName, FunctionName, TokenLimit
 from lemonade_like.api.openai.server_tools import ServerToolFields
 
@@ -63,7 +64,7 @@ class InputPartIn(_Wire):
         return text
 
 
-Parts = Annotated[list[InputPartIn], BeforeValidator(_as_parts)]
+Parts = Annotated[list[InputPartIn], BeforeValidator(_as_parts, json_schema_input_type=str | list[InputPartIn])]
 
 
 class ItemIn(_Wire):
@@ -87,7 +88,7 @@ class ItemIn(_Wire):
     summary: list[InputPartIn] | None = None
     encrypted_content: str | None = None
 
-    @field_validator("type", mode="before")
+    @field_validator("type", mode="before", json_schema_input_type=str | None)
     @classmethod
     def _no_type_is_a_message(cls, kind: Any) -> Any:
         return "message" if kind is None else kind
@@ -190,37 +191,31 @@ class ResponseReasoningIn(_Wire):
 MetadataKey = Annotated[str, StringConstraints(max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=512)]
 
-_CANNOT = {
-    "background": "answers are made while the client is there. Ask with 'stream' instead",
-    "conversation": "conversations are continued with 'previous_response_id', or by sending all items",
-    "prompt": "there are no stored prompts. Send 'instructions' and 'input'",
-    "moderation": "no answer is moderated",
-}
-
 
 class CountInputTokensRequest(_Wire):
     """What the prompt of a response is made of."""
 
     model: str = Field(min_length=1, description="Name of the model, as GET /models lists it.")
-    input: Annotated[list[ItemIn], BeforeValidator(_as_items)] | None = None
+    input: Annotated[list[ItemIn], BeforeValidator(_as_items, json_schema_input_type=str | list[ItemIn])] | None = None
     instructions: str | None = None
     previous_response_id: str | None = None
     tools: list[ResponseToolIn] | None = None
-    tool_choice: Annotated[ResponseToolChoiceIn, BeforeValidator(_tool_choice_form)] | None = None
+    tool_choice: (
+        Annotated[
+            ResponseToolChoiceIn,
+            BeforeValidator(
+                _tool_choice_form, json_schema_input_type=Literal["none", "auto", "required"] | ResponseToolChoiceIn
+            ),
+        ]
+        | None
+    ) = None
     parallel_tool_calls: bool | None = None
     reasoning: ResponseReasoningIn | None = None
     text: TextConfigIn | None = None
     truncation: Literal["auto", "disabled"] | None = None
-    conversation: Any = None
-
-    @field_validator("background", "conversation", "prompt", "moderation", check_fields=False)
-    @classmethod
-    def _wants_what_can_be_done(cls, value: Any, info: ValidationInfo) -> Any:
-        if value:
-            raise PydanticCustomError(
-                "unsupported", "is not supported here: {why}", {"why": _CANNOT[info.field_name or ""]}
-            )
-        return value
+    conversation: Annotated[
+        Any, Unsupported("conversations are continued with 'previous_response_id', or by sending all items")
+    ] = None
 
     @model_validator(mode="after")
     def _something_is_said(self) -> CountInputTokensRequest:
@@ -254,9 +249,11 @@ class ResponsesRequest(CountInputTokensRequest):
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     service_tier: str | None = None
-    background: Any = None
-    prompt: Any = None
-    moderation: Any = None
+    background: Annotated[Any, Unsupported("answers are made while the client is there. Ask with 'stream' instead")] = (
+        None
+    )
+    prompt: Annotated[Any, Unsupported("there are no stored prompts. Send 'instructions' and 'input'")] = None
+    moderation: Annotated[Any, Unsupported("no answer is moderated")] = None
 
     @property
     def wants_logprobs(self) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -54,6 +55,11 @@ class ResponseHeader:
     created_at: int = field(default_factory=lambda: int(time.time()))
     clock: Callable[[], float] = time.time
 
+    @cached_property
+    def completed_at(self) -> int:
+        """When the response was completed: what is answered and what is kept say the same."""
+        return max(self.created_at, int(self.clock()))
+
     def response(self, output: Output | None = None, error: ServerError | None = None) -> dict[str, Any]:
         """Return OpenAI's object: in progress without an output, and finished as the output says with one."""
         finish = output.finish if output is not None else None
@@ -67,7 +73,7 @@ class ResponseHeader:
             "object": "response",
             "created_at": self.created_at,
             "status": status,
-            "completed_at": max(self.created_at, int(self.clock())) if status == "completed" else None,
+            "completed_at": self.completed_at if status == "completed" else None,
             "error": None if error is None else {"code": _error_code(error), "message": error.message},
             "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
             **self.asked,
