@@ -19,6 +19,7 @@ import yaml
 
 from tests.e2e.conftest import ONE_THREAD
 from tests.support.answers import streamed, whole
+from tests.support.checked import anthropic_client, openai_client
 from tests.support.responses import checked, events_of, put_together
 from tests.support.server_process import address, server_process
 from tests.support.tools import WEATHER
@@ -65,8 +66,8 @@ def server(cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def client(server: str) -> Iterator[openai.OpenAI]:
-    """The real SDK."""
-    with openai.OpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0) as client:
+    """The real SDK; each answer is checked strictly."""
+    with openai_client(server) as client:
         yield client
 
 
@@ -310,7 +311,7 @@ class TestMessages:
     }
 
     def test_each_step_is_a_block_streamed_and_whole(self, server: str) -> None:
-        with anthropic.Anthropic(base_url=server, api_key="none", max_retries=0) as client:
+        with anthropic_client(server, beta=True) as client:
             chat: Any = [{"role": "user", "content": ONE}]
             message = client.beta.messages.create(**self.ASKED, messages=chat)
             with client.beta.messages.stream(**self.ASKED, messages=chat) as stream:
@@ -331,7 +332,7 @@ class TestMessages:
             assert answer.stop_reason == "end_turn"
 
     def test_what_the_configuration_does_not_name_is_refused(self, server: str) -> None:
-        with anthropic.Anthropic(base_url=server, api_key="none", max_retries=0) as client:
+        with anthropic_client(server, beta=True) as client:
             for wrong in ({"url": "https://evil"}, {"name": "nobody"}):
                 asked = {**self.ASKED, "mcp_servers": [{**self.ASKED["mcp_servers"][0], **wrong}]}
                 with pytest.raises(anthropic.BadRequestError):

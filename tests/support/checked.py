@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from array import array
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anthropic
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 _SECONDS = 60
+#: What is asked for at the path of messages too, and answered with other types.
+_BETA = "/messages, beta"
 
 
 def _typed(form: Any) -> Callable[[Any], Any]:
@@ -54,6 +57,7 @@ _WHOLE: Mapping[str, Callable[[Any], Any]] = {
     r"/responses/input_tokens": _typed(InputTokenCountResponse),
     r"/responses/\w+/input_items": _typed(ResponseItemList),
     r"/messages": messages.checked,
+    _BETA: partial(messages.checked, beta=True),
     r"/messages/count_tokens": _typed(MessageTokensCount),
     r"/models/.+": _typed(Model),
     r"/models": lambda body: [_typed(Model)(model) for model in body["data"]],
@@ -63,12 +67,12 @@ _STREAMS: Mapping[str, Callable[[bytes], Any]] = {
     "/completions": text_completions.chunks_of,
     "/responses": responses.events_of,
     "/messages": messages.events_of,
+    _BETA: partial(messages.events_of, beta=True),
 }
 
 
 def check(path: str, status: int, content_type: str, body: bytes) -> None:
     """Check an answer to a request for that path. Raises whatever the check raises."""
-    path = re.sub(r"^(/api)?/v1", "", path)
     if content_type.startswith("text/event-stream"):
         _STREAMS[path](body)
         return
@@ -116,16 +120,22 @@ class _Kept(httpx2.SyncByteStream, httpx2.AsyncByteStream):
         await self._inner.aclose()
 
 
-def _kept(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
-    path, status = request.url.path, response.status_code
+def _kept(request: httpx2.Request, response: httpx2.Response, *, beta: bool = False) -> httpx2.Response:
+    path, status = re.sub(r"^(/api)?/v1", "", request.url.path), response.status_code
+    if beta and path == "/messages":
+        path = _BETA
     content_type = response.headers.get("content-type", "")
     stream = _Kept(response.stream, lambda body: check(path, status, content_type, body))
     return httpx2.Response(status, headers=response.headers, stream=stream, extensions=response.extensions)
 
 
 class _Transport(httpx2.HTTPTransport):
+    def __init__(self, *, beta: bool = False) -> None:
+        super().__init__()
+        self._beta = beta
+
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        return _kept(request, super().handle_request(request))
+        return _kept(request, super().handle_request(request), beta=self._beta)
 
 
 class _AsyncTransport(httpx2.AsyncHTTPTransport):
@@ -145,9 +155,9 @@ def async_openai_client(server: str) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0, http_client=http)
 
 
-def anthropic_client(server: str) -> anthropic.Anthropic:
-    """Anthropic's, blocking."""
-    http = httpx2.Client(transport=_Transport(), timeout=_SECONDS)
+def anthropic_client(server: str, *, beta: bool = False) -> anthropic.Anthropic:
+    """Anthropic's, blocking; with ``beta`` messages are checked to be of its beta types, which know more blocks."""
+    http = httpx2.Client(transport=_Transport(beta=beta), timeout=_SECONDS)
     return anthropic.Anthropic(base_url=server, api_key="none", max_retries=0, http_client=http)
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import orjson
 from anthropic.types import Message, RawMessageStreamEvent
+from anthropic.types.beta import BetaMessage, BetaRawMessageStreamEvent
 from pydantic import TypeAdapter
 
 _EVENT: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
+_BETA_EVENT: TypeAdapter[Any] = TypeAdapter(BetaRawMessageStreamEvent)
 
 #: The tool of OpenAI's own documentation, as Anthropic's clients declare it.
 WEATHER: Any = {
@@ -23,8 +25,8 @@ WEATHER: Any = {
 }
 
 
-def events_of(stream: bytes) -> list[dict[str, Any]]:
-    """The data of each event, which has the name of its type; strictly of the SDK's types."""
+def events_of(stream: bytes, *, beta: bool = False) -> list[dict[str, Any]]:
+    """The data of each event, which has the name of its type; strictly of the SDK's types, or of its ``beta`` ones."""
     events = []
     *written, rest = stream.decode().split("\n\n")
     assert rest == ""
@@ -33,13 +35,13 @@ def events_of(stream: bytes) -> list[dict[str, Any]]:
         events.append(orjson.loads(data.removeprefix("data: ")))
         assert name == f"event: {events[-1]['type']}"
         if events[-1]["type"] not in ("ping", "error"):
-            _EVENT.validate_python(events[-1], strict=True)
+            (_BETA_EVENT if beta else _EVENT).validate_python(events[-1], strict=True)
     return events
 
 
-def checked(message: dict[str, Any]) -> dict[str, Any]:
-    """A whole message, strictly of the SDK's type."""
-    Message.model_validate(message, strict=True)
+def checked(message: dict[str, Any], *, beta: bool = False) -> dict[str, Any]:
+    """A whole message, strictly of the SDK's type, or of its ``beta`` one."""
+    (BetaMessage if beta else Message).model_validate(message, strict=True)
     return message
 
 
