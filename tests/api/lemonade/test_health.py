@@ -82,9 +82,7 @@ async def test_health_tells_what_runs_and_what_is_waited_for(prefix: str) -> Non
                 "idle_seconds": None,
                 "load_seconds": None,
                 "options": None,
-                "crashes": [
-                    {"at": 1_700_000_000.0, "pid": 4700, "how": "was killed by SIGSEGV"}
-                ],
+                "crashes": [{"at": 1_700_000_000.0, "pid": 4700, "how": "was killed by SIGSEGV"}],
             },
         ],
         "model_loaded": "tiny",
