@@ -9,7 +9,6 @@ import pytest
 
 from lemonade_like.errors import BadRequest, EngineFailure
 from lemonade_like.observe.record import CHANNELS, GAP_BOUNDS
-from lemonade_like.turns.completion import CompletionRequest
 from lemonade_like.turns.events import (
     ContentDelta,
     Event,
@@ -20,7 +19,7 @@ from lemonade_like.turns.events import (
     ToolCallStart,
     Usage,
 )
-from lemonade_like.turns.request import TurnRequest
+from lemonade_like.turns.request import CompletionRequest, TurnRequest
 from tests.support.observed import Watched
 from tests.support.turns import Step
 

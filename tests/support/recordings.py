@@ -12,9 +12,8 @@ from lemonade_like.turns.service import TurnOptions, Turns
 from tests.support.rig import DATE
 
 if TYPE_CHECKING:
-    from lemonade_like.turns.completion import CompletionRequest
     from lemonade_like.turns.recorded.schema import Record
-    from lemonade_like.turns.request import TurnRequest
+    from lemonade_like.turns.request import CompletionRequest, TurnRequest
     from tests.support.rig import Rig
 
 

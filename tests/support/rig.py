@@ -16,10 +16,9 @@ from lemonade_like.pool.limits import PoolLimits
 from lemonade_like.pool.loader import Loader
 from lemonade_like.pool.pool import Pool
 from lemonade_like.settings import Settings
-from lemonade_like.turns.completion import CompletionRequest
 from lemonade_like.turns.events import ContentDelta, Event, Finish, ReasoningDelta
 from lemonade_like.turns.formats import HarmonyFormat, HarmonyFormats
-from lemonade_like.turns.request import TurnRequest
+from lemonade_like.turns.request import CompletionRequest, TurnRequest
 from lemonade_like.turns.service import TurnOptions, Turns
 from tests.support.fake_llama_server import FAKE_LLAMA_SERVER, write_scenario
 

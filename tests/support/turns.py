@@ -31,9 +31,8 @@ from lemonade_like.pool.status import ModelStatus
 from lemonade_like.settings import Settings
 from lemonade_like.store.responses import ResponseStore
 from lemonade_like.tools.toolbox import Toolbox
-from lemonade_like.turns.completion import CompletionRequest
 from lemonade_like.turns.events import ContentDelta, Event, Finish, Usage
-from lemonade_like.turns.request import TurnRequest
+from lemonade_like.turns.request import CompletionRequest, TurnRequest
 from lemonade_like.turns.tokens import TokenizeRequest
 from lemonade_like.vectors.request import Embeddings, EmbeddingsRequest, Ranking, RerankRequest
 from tests.support.described import CheckedTransport, Described

@@ -203,10 +203,14 @@ async def test_an_engine_that_dies_over_the_prompt_is_asked_again(tmp_path: Path
         assert content(await rig.complete("Hi")) == PLAIN
 
 
-async def test_an_engine_that_dies_again_and_again_is_given_up(tmp_path: Path, vocabulary: Path) -> None:
+async def test_an_engine_that_dies_again_and_again_is_given_up(
+    tmp_path: Path, vocabulary: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with fake_rig(tmp_path, vocabulary, [{"print": "out of luck"}, DIES]) as rig:
-        with pytest.raises(EngineFailure, match="out of luck"):
+        with pytest.raises(EngineFailure, match="exited with code 9") as raised:
             await rig.complete()
+    assert "out of luck" in caplog.text
+    assert "out of luck" not in raised.value.message
 
 
 async def test_the_middle_is_filled_in_by_the_engine(tmp_path: Path, vocabulary: Path) -> None:

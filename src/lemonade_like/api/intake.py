@@ -10,8 +10,7 @@ from pydantic import BaseModel
 
 from lemonade_like.api.body import read_json_object
 from lemonade_like.api.validation import validated
-from lemonade_like.turns.completion import CompletionRequest
-from lemonade_like.turns.request import TurnRequest
+from lemonade_like.turns.request import CompletionRequest, TurnRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,10 +26,9 @@ if TYPE_CHECKING:
     from lemonade_like.tools.catalogue import Tool
     from lemonade_like.tools.results import ToolOutcome
     from lemonade_like.tools.toolbox import ToolServerReport
-    from lemonade_like.turns.completion import CompletionRequest
     from lemonade_like.turns.events import Event, Usage
     from lemonade_like.turns.preview import RenderedPrompt
-    from lemonade_like.turns.request import TurnRequest
+    from lemonade_like.turns.request import CompletionRequest, TurnRequest
     from lemonade_like.turns.tokens import TokenizeRequest
     from lemonade_like.vectors.request import Embeddings, EmbeddingsRequest, Ranking, RerankRequest
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from lemonade_like.harmony.encoding import Encoder
     from lemonade_like.settings import Settings
-    from lemonade_like.turns.harmony_turn import Plan
+    from lemonade_like.turns.prepared import Plan
     from lemonade_like.turns.request import TurnRequest
 
 _MARKER: Final = "bold magenta"

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from lemonade_like.turns.completion import CompletionRequest
-    from lemonade_like.turns.request import TurnRequest
+    from lemonade_like.turns.request import CompletionRequest, TurnRequest
 
 Outcome = Literal["stop", "length", "tool_calls", "cancelled", "error"]
 

@@ -11,8 +11,7 @@ from lemonade_like.turns.recorded.tape import Tape
 
 if TYPE_CHECKING:
     from lemonade_like.store.recordings import Recordings
-    from lemonade_like.turns.completion import CompletionRequest
-    from lemonade_like.turns.request import TurnRequest
+    from lemonade_like.turns.request import CompletionRequest, TurnRequest
 
 
 class Recorder:

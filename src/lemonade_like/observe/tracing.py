@@ -23,7 +23,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from lemonade_like.observe.requests import METHODS, endpoint_of
-from lemonade_like.turns.completion import CompletionRequest
+from lemonade_like.turns.request import CompletionRequest
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

@@ -29,9 +29,8 @@ from lemonade_like.turns.events import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
-    from lemonade_like.turns.completion import CompletionRequest
     from lemonade_like.turns.preview import RenderedPrompt
-    from lemonade_like.turns.request import TurnRequest
+    from lemonade_like.turns.request import CompletionRequest, TurnRequest
     from lemonade_like.turns.tokens import TokenizeRequest
 
     AnyRequest = TurnRequest | CompletionRequest

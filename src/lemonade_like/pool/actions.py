@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lemonade_like.errors import ServerError
-    from lemonade_like.pool.state import Place
-
-
-#: Another model needs its memory or its place; nobody used it for long; somebody asked; it is to be loaded with other
-#: options; its name means another model by now.
-StopReason = Literal["evicted", "idle", "requested", "reloaded", "replaced"]
+    from lemonade_like.pool.state import Place, StopReason
 
 
 @dataclass(frozen=True)

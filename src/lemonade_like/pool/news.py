@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lemonade_like.pool.actions import StopReason
+    from lemonade_like.pool.state import StopReason
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from lemonade_like.errors import ServerError
-    from lemonade_like.pool.actions import Action, StopReason
+    from lemonade_like.pool.actions import Action
+    from lemonade_like.pool.state import StopReason
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from lemonade_like.errors import EngineUnavailable
 from lemonade_like.pool.queue import FairQueue
-
-if TYPE_CHECKING:
-    from lemonade_like.pool.actions import StopReason
 
 #: An engine that lived so long did not die of starting: the next crash is the first of a row.
 HEALTHY_SECONDS: Final = 60.0
@@ -18,6 +15,10 @@ HEALTHY_SECONDS: Final = 60.0
 LONGEST_BACK_OFF: Final = 60.0
 #: How much the last turn counts in the usual length of a turn.
 _NEWEST_TURN: Final = 0.2
+
+#: Another model needs its memory or its place; nobody used it for long; somebody asked; it is to be loaded with other
+#: options; its name means another model by now.
+StopReason = Literal["evicted", "idle", "requested", "reloaded", "replaced"]
 
 Stage = Literal["cold", "surveying", "wanted", "loading", "ready", "stopping"]
 

@@ -5,11 +5,8 @@ It survives its engine: see ``survival``.
 
 from __future__ import annotations
 
-# Recorded completions are read back by these types, so what they name must be importable at run time.
-from collections.abc import Callable  # noqa: TC003
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from lemonade_like.errors import BadRequest
 from lemonade_like.pool.resident import EngineResponseError
@@ -18,8 +15,8 @@ from lemonade_like.turns.events import ContentDelta, Event, Finish, Progress, Us
 from lemonade_like.turns.failures import context_exceeded
 from lemonade_like.turns.logprobs import AnswerLogprobs
 from lemonade_like.turns.payload import completion_payload, new_seed
+from lemonade_like.turns.prepared import PreparedCompletion
 from lemonade_like.turns.reader import FrameReader
-from lemonade_like.turns.request import ResponseFormat, Sampling
 from lemonade_like.turns.size import LONGEST_TOKEN
 from lemonade_like.turns.stop import StopMatcher
 from lemonade_like.turns.survival import answered, read_through
@@ -34,48 +31,8 @@ if TYPE_CHECKING:
     from lemonade_like.pool.lease import Lease
     from lemonade_like.turns.formats import HarmonyFormat
     from lemonade_like.turns.recorded.tape import Tape
+    from lemonade_like.turns.request import CompletionRequest
     from lemonade_like.turns.told import TurnLog
-
-
-@dataclass(frozen=True)
-class CompletionRequest:
-    """One raw completion.
-
-    ``prompt`` is a text or token ids. ``parse_special`` reads control tokens that a text spells out; ``None`` is as
-    usual for the model: as ordinary text for GPT-OSS, and as control tokens for other models. ``suffix`` is what comes
-    behind the completion. ``max_tokens`` of ``None`` is up to the context. ``stop`` strings match all that the model
-    writes. ``grammar`` is GBNF for all of it; ``response_format`` is made into one. ``top_logprobs``, ``whole``,
-    ``owner``, ``client`` and ``on_slot`` are as in a ``TurnRequest``.
-    """
-
-    model: str
-    prompt: str | tuple[int, ...]
-    suffix: str | None = None
-    parse_special: bool | None = None
-    sampling: Sampling = field(default_factory=Sampling)
-    max_tokens: int | None = None
-    stop: tuple[str, ...] = ()
-    grammar: str | None = None
-    response_format: ResponseFormat | None = None
-    top_logprobs: int | None = None
-    whole: bool = False
-    owner: str = ""
-    client: str = ""
-    on_slot: Callable[[], None] | None = field(default=None, compare=False, repr=False)
-
-
-@dataclass(frozen=True)
-class PreparedCompletion:
-    """A completion that is ready for its engine: the prompt's ids (none where a suffix is put in), and what is posted.
-    A ``payload`` of ``None`` has nothing generated."""
-
-    ids: list[int]
-    payload: dict[str, Any] | None
-
-    @property
-    def path(self) -> Literal["/completion", "/infill"]:
-        """Where it is posted."""
-        return "/infill" if self.payload is not None and "input_suffix" in self.payload else "/completion"
 
 
 async def prepare_completion(

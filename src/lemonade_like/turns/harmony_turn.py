@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.conversation import (
@@ -27,6 +26,7 @@ from lemonade_like.harmony.messages import Message, Verbatim
 from lemonade_like.turns.constraint import constraint, told_format
 from lemonade_like.turns.failures import context_exceeded
 from lemonade_like.turns.payload import completion_payload, new_seed
+from lemonade_like.turns.prepared import Plan, Prepared
 from lemonade_like.turns.reader import TurnReader
 from lemonade_like.turns.size import is_long, refuse_what_cannot_fit
 from lemonade_like.turns.survival import read_through
@@ -48,34 +48,6 @@ if TYPE_CHECKING:
     from lemonade_like.turns.told import TurnLog
 
 _logger = logging.getLogger("lemonade_like.turns")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a request means in Harmony, decided before the engine is asked."""
-
-    system: SystemMessage
-    tools: bool
-
-    @property
-    def reasons(self) -> bool:
-        """Whether the model may reason."""
-        return self.system.effort != "none"
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A turn that is ready for its engine: the prompt, what is posted with it, and what both were made from.
-
-    ``current_date`` is the date that the prompt names. ``recalled`` has the turns that are replayed in it, by their
-    place among the messages.
-    """
-
-    chosen: Plan
-    prompt: Prompt
-    payload: dict[str, Any]
-    current_date: str
-    recalled: Mapping[int, Remembered]
 
 
 def plan(request: TurnRequest, *, default_effort: Effort, current_date: str) -> Plan:

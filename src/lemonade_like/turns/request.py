@@ -117,3 +117,30 @@ class TurnRequest:
         if self.tool_choice == "none":
             return ()
         return tuple(tool for tool in self.tools if self.allowed_tools is None or tool.name in self.allowed_tools)
+
+
+@dataclass(frozen=True)
+class CompletionRequest:
+    """One raw completion.
+
+    ``prompt`` is a text or token ids. ``parse_special`` reads control tokens that a text spells out; ``None`` is as
+    usual for the model: as ordinary text for GPT-OSS, and as control tokens for other models. ``suffix`` is what comes
+    behind the completion. ``max_tokens`` of ``None`` is up to the context. ``stop`` strings match all that the model
+    writes. ``grammar`` is GBNF for all of it; ``response_format`` is made into one. ``top_logprobs``, ``whole``,
+    ``owner``, ``client`` and ``on_slot`` are as in a ``TurnRequest``.
+    """
+
+    model: str
+    prompt: str | tuple[int, ...]
+    suffix: str | None = None
+    parse_special: bool | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    grammar: str | None = None
+    response_format: ResponseFormat | None = None
+    top_logprobs: int | None = None
+    whole: bool = False
+    owner: str = ""
+    client: str = ""
+    on_slot: Callable[[], None] | None = field(default=None, compare=False, repr=False)

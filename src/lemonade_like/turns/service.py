@@ -31,10 +31,9 @@ if TYPE_CHECKING:
     from lemonade_like.pool.lease import Lease
     from lemonade_like.pool.pool import Pool
     from lemonade_like.pool.resident import EngineClient
-    from lemonade_like.turns.completion import CompletionRequest
     from lemonade_like.turns.formats import HarmonyFormat
     from lemonade_like.turns.recorded.tape import Tape, TurnRecorder
-    from lemonade_like.turns.request import ReasoningFormat, TurnRequest
+    from lemonade_like.turns.request import CompletionRequest, ReasoningFormat, TurnRequest
     from lemonade_like.turns.tokens import TokenizeRequest
 
     _Work = Callable[[Lease[HarmonyFormat], TurnLog], Awaitable[AsyncGenerator[list[Event], None]]]

@@ -12,8 +12,7 @@ from anthropic.types.beta import BetaContentBlockParam, BetaMCPToolsetParam, Bet
 from anthropic.types.beta.message_create_params import MessageCreateParamsStreaming as BetaParams
 from anthropic.types.message_create_params import MessageCreateParamsStreaming
 
-from lemonade_like.api.anthropic.schema import ClientToolIn, MessagesRequest
-from lemonade_like.api.anthropic.server_tools import McpServerIn
+from lemonade_like.api.anthropic.schema import ClientToolIn, McpServerIn, MessagesRequest
 from tests.support.claims import Asker, Try, Verdict, claims, tries, without_claim
 from tests.support.sdk_fields import kinds, paths
 

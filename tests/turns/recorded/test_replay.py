@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from lemonade_like.harmony import tokens
 from lemonade_like.harmony.messages import ChatMessage, FunctionTool, TextPart, ToolCall
-from lemonade_like.turns.completion import CompletionRequest
 from lemonade_like.turns.events import ToolCallStart
 from lemonade_like.turns.recorded.replay import CannotReplay, NoRecord, parse_again, read_record, run_again
+from lemonade_like.turns.request import CompletionRequest
 from tests.support.fake_llama_server import one_by_one, requests_of
 from tests.support.record import line, record
 from tests.support.recordings import recording

@@ -21,7 +21,6 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from lemonade_like.api.anthropic.server_tools import McpServerIn, ToolConfigIn
 from lemonade_like.api.json_schema import Unsupported, spelt
 
 _TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,128}")
@@ -121,6 +120,12 @@ class SystemBlockIn(_Wire):
     text: str
 
 
+class ToolConfigIn(_Wire):
+    """Whether a tool may be called. That it may be loaded later (``defer_loading``) is not needed here."""
+
+    enabled: bool | None = None
+
+
 class ClientToolIn(_Wire):
     """A tool that the client offers. One without a type, or of the type ``custom``, has a schema of its own."""
 
@@ -204,6 +209,33 @@ class OutputConfigIn(_Wire):
 
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     format: OutputFormatIn | None = None
+
+
+class McpServerIn(_Wire):
+    """A tool server of the configuration, by its name there."""
+
+    type: str = "url"
+    name: str = Field(description="The tool server's label in the configuration.")
+    url: Any = None
+    authorization_token: Any = None
+    tool_configuration: dict[str, Any] | None = None
+
+    @field_validator("url", "authorization_token")
+    @classmethod
+    def _the_configuration_says_where(cls, value: Any) -> Any:
+        if value:
+            raise PydanticCustomError(
+                "place",
+                "is not taken from a request: only tool servers that the configuration names are used, by their names",
+            )
+        return value
+
+    @field_validator("tool_configuration")
+    @classmethod
+    def _toolsets_say_which(cls, value: Any) -> Any:
+        if value:
+            raise PydanticCustomError("older", "is of an older form: say which tools in a tool of type 'mcp_toolset'")
+        return value
 
 
 class CountTokensRequest(_Wire):

@@ -5,10 +5,7 @@ Anthropic has the client say where an MCP server is. Here the configuration does
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-from pydantic_core import PydanticCustomError
+from typing import TYPE_CHECKING
 
 from lemonade_like.errors import BadRequest
 from lemonade_like.turns.request import ToolServerUse
@@ -16,44 +13,7 @@ from lemonade_like.turns.request import ToolServerUse
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lemonade_like.api.anthropic.schema import ClientToolIn
-
-
-class ToolConfigIn(BaseModel):
-    """Whether a tool may be called. That it may be loaded later (``defer_loading``) is not needed here."""
-
-    model_config = ConfigDict(strict=True, extra="ignore")
-
-    enabled: bool | None = None
-
-
-class McpServerIn(BaseModel):
-    """A tool server of the configuration, by its name there."""
-
-    model_config = ConfigDict(strict=True, extra="ignore")
-
-    type: str = "url"
-    name: str = Field(description="The tool server's label in the configuration.")
-    url: Any = None
-    authorization_token: Any = None
-    tool_configuration: dict[str, Any] | None = None
-
-    @field_validator("url", "authorization_token")
-    @classmethod
-    def _the_configuration_says_where(cls, value: Any) -> Any:
-        if value:
-            raise PydanticCustomError(
-                "place",
-                "is not taken from a request: only tool servers that the configuration names are used, by their names",
-            )
-        return value
-
-    @field_validator("tool_configuration")
-    @classmethod
-    def _toolsets_say_which(cls, value: Any) -> Any:
-        if value:
-            raise PydanticCustomError("older", "is of an older form: say which tools in a tool of type 'mcp_toolset'")
-        return value
+    from lemonade_like.api.anthropic.schema import ClientToolIn, McpServerIn
 
 
 def server_uses(servers: Sequence[McpServerIn], tools: Sequence[ClientToolIn]) -> tuple[ToolServerUse, ...]:

@@ -7,8 +7,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from lemonade_like.turns.completion import CompletionRequest
-from lemonade_like.turns.request import TurnRequest
+from lemonade_like.turns.request import CompletionRequest, TurnRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence

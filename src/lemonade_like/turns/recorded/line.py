@@ -22,10 +22,9 @@ from lemonade_like.turns.recorded.schema import SCHEMA
 from lemonade_like.turns.transcript import joined
 
 if TYPE_CHECKING:
-    from lemonade_like.turns.completion import CompletionRequest
-    from lemonade_like.turns.harmony_turn import Prepared
+    from lemonade_like.turns.prepared import Prepared
     from lemonade_like.turns.recorded.tape import Tape
-    from lemonade_like.turns.request import TurnRequest
+    from lemonade_like.turns.request import CompletionRequest, TurnRequest
 
 #: The owner is told by itself, the client's name has its address in it, and the last is no data.
 _LEFT_OUT: Final = ("owner", "client", "on_slot")

@@ -15,11 +15,12 @@ from lemonade_like.harmony import tokens
 from lemonade_like.harmony.completion import parts_of
 from lemonade_like.harmony.conversation import Opening, SystemMessage
 from lemonade_like.harmony.renderer import Prompt
-from lemonade_like.turns.completion import PreparedCompletion, completion_turn
-from lemonade_like.turns.harmony_turn import Plan, Prepared, harmony_turn, plan, render
+from lemonade_like.turns.completion import completion_turn
+from lemonade_like.turns.harmony_turn import harmony_turn, plan, render
 from lemonade_like.turns.jinja_turn import jinja_turn
 from lemonade_like.turns.memory import ReasoningMemory, Remembered
 from lemonade_like.turns.payload import chat_payload
+from lemonade_like.turns.prepared import Plan, Prepared, PreparedCompletion
 from lemonade_like.turns.reader import TurnReader
 from lemonade_like.turns.recorded.compact import compact
 from lemonade_like.turns.recorded.difference import Difference, common_length, first_difference, text_difference

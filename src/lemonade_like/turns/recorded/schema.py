@@ -10,9 +10,8 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lemonade_like.turns.completion import CompletionRequest
 from lemonade_like.turns.recorded.tape import Outcome
-from lemonade_like.turns.request import TurnRequest
+from lemonade_like.turns.request import CompletionRequest, TurnRequest
 
 SCHEMA: Final = 1
 

@@ -13,10 +13,9 @@ if TYPE_CHECKING:
 
     from lemonade_like.harmony.encoding import Encoder
     from lemonade_like.pool.lease import Lease
-    from lemonade_like.turns.completion import CompletionRequest, PreparedCompletion
     from lemonade_like.turns.formats import HarmonyFormat
-    from lemonade_like.turns.harmony_turn import Prepared
-    from lemonade_like.turns.request import TurnRequest
+    from lemonade_like.turns.prepared import Prepared, PreparedCompletion
+    from lemonade_like.turns.request import CompletionRequest, TurnRequest
     from lemonade_like.turns.transcript import Transcript
 
 Outcome = Literal["finished", "failed", "cancelled"]

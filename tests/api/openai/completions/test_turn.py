@@ -10,8 +10,7 @@ from lemonade_like.api.openai.completions.schema import CreateCompletionRequest
 from lemonade_like.api.openai.completions.turn import completion_requests
 from lemonade_like.api.validation import validated
 from lemonade_like.errors import BadRequest
-from lemonade_like.turns.completion import CompletionRequest
-from lemonade_like.turns.request import ResponseFormat, Sampling
+from lemonade_like.turns.request import CompletionRequest, ResponseFormat, Sampling
 
 SCHEMA = {"type": "object"}
 

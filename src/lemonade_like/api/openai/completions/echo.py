@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from lemonade_like.api.services import RawTextRunner
-    from lemonade_like.turns.completion import CompletionRequest
+    from lemonade_like.turns.request import CompletionRequest
 
 
 async def echoing(texts: RawTextRunner, request: CompletionRequest) -> AsyncGenerator[list[Event], None]:

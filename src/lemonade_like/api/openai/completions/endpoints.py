@@ -27,7 +27,7 @@ from lemonade_like.api.sse import EventStream
 from lemonade_like.api.validation import validated
 
 if TYPE_CHECKING:
-    from lemonade_like.turns.completion import CompletionRequest
+    from lemonade_like.turns.request import CompletionRequest
 
 router = APIRouter(tags=["completions"])
 

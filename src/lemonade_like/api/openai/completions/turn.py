@@ -9,8 +9,7 @@ from lemonade_like.api.openai.choices import turn_requests
 from lemonade_like.api.openai.completions.schema import MOST_CHOICES
 from lemonade_like.api.openai.turn import response_format, sampling
 from lemonade_like.errors import BadRequest
-from lemonade_like.turns.completion import CompletionRequest
-from lemonade_like.turns.request import ResponseFormat
+from lemonade_like.turns.request import CompletionRequest, ResponseFormat
 
 if TYPE_CHECKING:
     from lemonade_like.api.openai.completions.schema import CreateCompletionRequest, Prompt
