@@ -19,17 +19,21 @@ SYSTEM = FoundEngine(("/usr/bin/llama-server",), "system", "path")
 
 
 def test_the_banner_says_where_what_and_on_which_engine_and_gives_a_line_to_try() -> None:
-    text = banner(Settings(), 8123, ["tiny-gpt-oss", "other"], SYSTEM)
+    text = banner(Settings(), 8123, ["vectors", "tiny-gpt-oss"], SYSTEM, "tiny-gpt-oss")
     assert "http://127.0.0.1:8123/v1" in text
-    assert "tiny-gpt-oss, other" in text
+    assert "vectors, tiny-gpt-oss" in text
     assert "system (/usr/bin/llama-server)" in text
     assert "curl http://127.0.0.1:8123/v1/chat/completions" in text
     assert '"model":"tiny-gpt-oss"' in text
     assert "Authorization" not in text
 
 
+def test_where_no_model_chats_the_models_are_listed() -> None:
+    assert "curl http://127.0.0.1:8123/v1/models" in banner(Settings(), 8123, ["vectors"], SYSTEM, None)
+
+
 def test_the_banner_never_shows_the_key() -> None:
-    text = banner(Settings(api_key="s3cret"), 1, ["a"], BUNDLED)
+    text = banner(Settings(api_key="s3cret"), 1, ["a"], BUNDLED, "a")
     assert "s3cret" not in text
     assert "Authorization: Bearer YOUR_KEY" in text
 
@@ -60,7 +64,7 @@ def test_that_prompts_are_logged_is_said_at_the_start(
     ],
 )
 def test_the_banner_gives_an_address_that_can_be_tried(host: str, url: str) -> None:
-    assert f"curl {url}" in banner(Settings(host=host), 1, ["a"], BUNDLED)
+    assert f"curl {url}" in banner(Settings(host=host), 1, ["a"], BUNDLED, "a")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to one process")

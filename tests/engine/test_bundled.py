@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lemonade_like.engine import bundled
-from lemonade_like.engine.bundled_flags import OPTIONS, apply, make_parser, usable_cores
+from lemonade_like.engine.bundled_flags import OPTIONS, ArgumentsRefused, apply, check, make_parser, usable_cores
 from lemonade_like.engine.process import EngineProcess
 
 xllamacpp = pytest.importorskip("xllamacpp")
@@ -98,10 +98,16 @@ def test_an_automatic_number_of_slots_is_llama_servers() -> None:
 def test_a_flag_that_cannot_be_mapped_is_refused_by_name(
     capsys: pytest.CaptureFixture[str], flags: list[str], said: str
 ) -> None:
-    with pytest.raises(SystemExit) as refused:
-        params_for(*flags)
-    assert refused.value.code == 2
+    with pytest.raises(ArgumentsRefused, match=said):
+        check(flags)
+    assert bundled.main(["-m", "m.gguf", *flags]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_arguments_with_which_nothing_would_start_are_refused() -> None:
+    with pytest.raises(ArgumentsRefused, match="--help"):
+        check(["--threads", "1", "--help"])
+    check(["--threads", "1"])
 
 
 def test_no_model_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,9 +57,8 @@ def as_bad_request(errors: Sequence[Mapping[str, Any]]) -> BadRequest:
     # Of a key that is wrong pydantic says so in the path; the field is what holds it.
     location = first["loc"][:-2] if first["loc"] and first["loc"][-1] == "[key]" else first["loc"]
     path = field_path(location)
-    message = _sentence(path or "The request", first)
-    code = "missing_required_parameter" if first["type"] == "missing" else "invalid_value"
-    return BadRequest(message, param=path or None, code=code)
+    code = "missing_required_parameter" if first["type"] in ("missing", "nothing_said") else "invalid_value"
+    return BadRequest(_sentence(path, first), param=path or first.get("ctx", {}).get("param"), code=code)
 
 
 def field_path(location: Sequence[str | int]) -> str:
@@ -96,7 +95,11 @@ def _sentence(path: str, error: Mapping[str, Any]) -> str:
         return f"'{path}' must not be an empty string."
     if kind == "string_too_long":
         return f"'{path}' takes at most {context['max_length']} characters."
-    return f"'{path}' {error['msg']}."
+    if kind == "extra_forbidden":
+        return f"'{path}' is no field of this request."
+    # What a check of ours says is a sentence of its own if it is of the whole, or begins with the field's name.
+    said = error["msg"].removeprefix("Value error, ").rstrip(".")
+    return f"{said}." if not path or said.startswith(path) else f"'{path}' {said}."
 
 
 def _describe(value: object) -> str:

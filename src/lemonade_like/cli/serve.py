@@ -65,7 +65,7 @@ def run_server(settings: Settings) -> None:
             ws="none",
             timeout_graceful_shutdown=_LAST_WORDS_SECONDS,
         )
-        ready = banner(settings, port_of(sockets[0]), registry.chosen, engine)
+        ready = banner(settings, port_of(sockets[0]), registry.chosen, engine, _chats(registry))
 
         async def drain() -> None:
             services: Services = app.state.services
@@ -90,17 +90,25 @@ def warn_of_prompts(settings: Settings) -> None:
         _logger.warning("log_prompts is on, but nothing comes of it: prompts are logged at --log-level debug only")
 
 
-def banner(settings: Settings, port: int, names: Sequence[str], engine: FoundEngine) -> str:
-    """What is printed when the server is ready: where it is, what it serves and on what, and a line to try."""
+def _chats(registry: Registry) -> str | None:
+    """The first of the chosen models that chats."""
+    models = (registry.find(name) for name in registry.chosen)
+    return next((model.name for model in models if registry.describe(model).mode == "chat"), None)
+
+
+def banner(settings: Settings, port: int, names: Sequence[str], engine: FoundEngine, chats: str | None) -> str:
+    """What is printed when the server is ready: where it is, what it serves and on what, and a line to try; ``chats``
+    is a model to ask, if there is one."""
     url = url_of(settings.host, port)
     key = " -H 'Authorization: Bearer YOUR_KEY'" if settings.api_key or settings.api_key_file else ""
-    body = f'{{"model":"{names[0]}","messages":[{{"role":"user","content":"What is 2+2?"}}]}}'
+    body = f'{{"model":"{chats}","messages":[{{"role":"user","content":"What is 2+2?"}}]}}'
+    chat = f"{url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'"
     return "\n".join(
         [
             f"lemonade-like is ready at {url}/v1 (Ctrl-C stops it)",
             f"  models  {', '.join(names)}",
             f"  engine  {engine.backend}" + (f" ({engine.command[0]})" if engine.source != "bundled" else ""),
-            f"  try     curl {url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'",
+            f"  try     curl {chat if chats else f'{url}/v1/models{key}'}",
         ]
     )
 

@@ -34,12 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(
             f"The bundled engine is not installed ({error}). Run: pip install 'lemonade-like[engine]'", NOT_INSTALLED
         )
-    parsed = make_parser(f"xllamacpp {xllamacpp.__version__}").parse_args(arguments)
     params = xllamacpp.CommonParams()
     try:
+        parsed = make_parser(f"xllamacpp {xllamacpp.__version__}").parse_args(arguments)
         apply(parsed, params, xllamacpp, os.environ)
     except (OSError, ValueError) as error:
-        return _fail(str(error), 2)
+        return _fail(f"error: {error}", 2)
     # While it loads, the native code does not come back to Python, and handlers would not run: the default kills.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)

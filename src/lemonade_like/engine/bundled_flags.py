@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 _CACHE_TYPES: Final = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
 
@@ -182,6 +182,10 @@ OPTIONS: Final = (
 )
 
 
+class ArgumentsRefused(ValueError):
+    """The bundled engine cannot be started so; the message says why."""
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ")
@@ -190,7 +194,14 @@ class _Parser(argparse.ArgumentParser):
                 f"the bundled engine does not know {unknown}. "
                 "Leave it out, or run a real llama-server with --llama-server PATH"
             )
-        self.exit(2, f"error: {message}\n")
+        raise ArgumentsRefused(message)
+
+
+def check(arguments: Sequence[str]) -> None:
+    """Look at arguments without starting anything. Raises ``ArgumentsRefused``."""
+    if told := {"-h", "--help", "--version"}.intersection(arguments):
+        raise ArgumentsRefused(f"with {told.pop()} no engine would start")
+    make_parser("").parse_args(arguments)
 
 
 def make_parser(version: str) -> argparse.ArgumentParser:

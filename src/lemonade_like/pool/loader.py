@@ -8,10 +8,11 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from lemonade_like.engine.bundled_flags import ArgumentsRefused, check
 from lemonade_like.engine.find import find_engine
 from lemonade_like.engine.options import EngineOptions, backend_options, default_options, merge_options, pooling_in
 from lemonade_like.engine.process import EngineProcess
-from lemonade_like.engine.spec import EngineSpec
+from lemonade_like.engine.spec import BadEngineArguments, EngineSpec
 from lemonade_like.errors import EngineFailure, HarmonyUnavailable
 from lemonade_like.models import estimate, facts
 from lemonade_like.models.detection import harmony_mode, is_gpt_oss, mode_of, should_use_harmony
@@ -21,6 +22,7 @@ from lemonade_like.pool.modes import no_scores, reading
 from lemonade_like.pool.resident import FormatT, Resident
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import aiohttp
@@ -156,6 +158,8 @@ class Loader(Generic[FormatT]):
         asked, own, default = _asked(options), _own(model), default_options(settings)
         path = await asyncio.to_thread(self._registry.locate, model)
         engine = await asyncio.to_thread(self._find_engine, asked.backend or own.backend or settings.backend)
+        if engine.source == "bundled":
+            _check_arguments(asked.llamacpp_args or ())
         known, unreadable = await asyncio.to_thread(_try_facts, path)
         mode = mode_of(model.labels, known.labels if known else ())
         if mode == "reranking" and known is not None and not known.scores:
@@ -244,6 +248,14 @@ def _own(model: Model) -> EngineOptions:
     return EngineOptions.of(
         ctx_size=own.ctx_size, parallel=own.parallel, backend=own.llamacpp_backend, llamacpp_args=own.llamacpp_args
     )
+
+
+def _check_arguments(asked: Sequence[str]) -> None:
+    """See that what a request asks for can be had before an engine is stopped for it."""
+    try:
+        check(asked)
+    except ArgumentsRefused as error:
+        raise BadEngineArguments(f"llamacpp_args: {error}.", param="llamacpp_args") from error
 
 
 def _disk_failed(model: Model, error: OSError) -> EngineFailure:

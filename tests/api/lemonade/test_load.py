@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lemonade_like.api.lemonade import load
-from lemonade_like.errors import EngineNotFound, ModelNotFound, NotEnoughMemory
+from lemonade_like.errors import EngineFailure, EngineNotFound, ModelNotFound, NotEnoughMemory
 from lemonade_like.models.model import ModelOptions
 from lemonade_like.pool.loader import LoadOptions
 from lemonade_like.pool.pool import LoadReport
@@ -106,6 +106,30 @@ async def test_a_wrong_field_is_named(more: dict[str, Any], param: str) -> None:
     assert (status, answer["error"]["param"]) == (400, param)
     assert param in answer["error"]["message"]
     assert pool.loads == []
+
+
+async def test_a_wrong_field_is_told_in_one_sentence() -> None:
+    for more, message in (
+        ({"llamacpp_args": "--port 1"}, "llamacpp_args may not contain --port: "),
+        ({"ctxsize": 4096}, "'ctxsize' is no field of this request."),
+    ):
+        _, answer = await post(FakePool(), "/v1/load", {"model_name": "tiny", **more})
+        said = answer["error"]["message"]
+        assert said.startswith(message)
+        assert "Value error" not in said
+        assert said.endswith(".") and not said.endswith("..")
+
+
+async def test_arguments_that_the_engine_refuses_are_the_clients_mistake() -> None:
+    pool = FakePool(report=EngineFailure("tiny could not be loaded.", log_tail="error: --no-such-flag"))
+    status, answer = await post(pool, "/v1/load", {"model_name": "tiny", "llamacpp_args": "--no-such-flag"})
+    assert (status, answer["error"]["param"], answer["error"]["code"]) == (
+        400,
+        "llamacpp_args",
+        "invalid_llamacpp_args",
+    )
+    assert "--no-such-flag" in answer["error"]["message"]
+    assert (await post(pool, "/v1/load", {"model_name": "tiny"}))[0] == 500
 
 
 async def test_a_model_that_is_not_there_is_named_by_its_field() -> None:

@@ -200,6 +200,12 @@ def test_properties_keep_their_order_and_optional_ones_may_be_missing() -> None:
     assert keys == {("a", "b", "c", "d"), ("b", "c", "d"), ("a", "b", "d"), ("b", "d")}
 
 
+def test_an_object_whose_properties_are_listed_and_none_is_empty() -> None:
+    assert all(json.loads(text) == {} for text in texts({"type": "object", "properties": {}}, 20))
+    both = {"allOf": [{"type": "object", "properties": {}}, {"properties": {"a": {"const": 1}}, "required": ["a"]}]}
+    assert all(json.loads(text) == {"a": 1} for text in texts(both, 20))
+
+
 def test_every_integer_between_the_bounds_can_be_written_and_no_other() -> None:
     found = {int(text) for text in texts({"type": "integer", "minimum": -12, "maximum": 8}, 3000)}
     assert found == set(range(-12, 9))

@@ -17,7 +17,15 @@ from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.validation import validated
 from lemonade_like.engine.spec import BadEngineArguments, parse_extra_args
-from lemonade_like.errors import BadRequest, EngineNotFound, ModelBusy, ModelNotFound, ModelNotLoaded, NotEnoughMemory
+from lemonade_like.errors import (
+    BadRequest,
+    EngineFailure,
+    EngineNotFound,
+    ModelBusy,
+    ModelNotFound,
+    ModelNotLoaded,
+    NotEnoughMemory,
+)
 from lemonade_like.models.model import MOST_CONTEXT, ModelOptions
 from lemonade_like.pool.loader import LoadOptions
 from lemonade_like.settings import Backend
@@ -98,6 +106,15 @@ async def load_model(request: Request) -> Response:
         if getattr(body, field) is None:
             raise
         raise BadRequest(error.message, param=field, code=error.code) from error
+    except EngineFailure as error:
+        # Only a llama-server of its own knows which arguments it takes; that the engine is given time is no such thing.
+        if type(error) is not EngineFailure or not body.llamacpp_args:
+            raise
+        raise BadRequest(
+            f"{error.message}\nThe next request for {name} loads it without these arguments.",
+            param="llamacpp_args",
+            code="invalid_llamacpp_args",
+        ) from error
     if body.save_options:
         saved = body.model_dump(exclude={"model_name", "model", "save_options"}, exclude_none=True)
         await asyncio.to_thread(rooms.catalogue.save_options, report.model.name, ModelOptions(**saved))

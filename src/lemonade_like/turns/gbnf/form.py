@@ -120,12 +120,14 @@ class Array(Shape):
 
 @dataclass(frozen=True)
 class Object(Shape):
-    """Members by name, in order; any other by ``extra``, which ``open`` says was given."""
+    """Members by name, in order; any other by ``extra``, which ``open`` says was given. ``listed`` says that the
+    members were, be there none: that is how a tool without arguments is declared."""
 
     members: dict[str, Place] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     extra: Place = Meet()
     open: bool = False
+    listed: bool = False
     path: Path = ()
 
     def at(self, name: str) -> Place:
@@ -135,7 +137,7 @@ class Object(Shape):
     @property
     def extended(self) -> bool:
         """Whether members without a name in the schema are written."""
-        return self.extra is not Never and (self.open or not (self.members or self.required))
+        return self.extra is not Never and (self.open or not (self.listed or self.members or self.required))
 
 
 ANYTHING: Final[tuple[Shape, ...]] = (Object(), Array(), String(), Number(), Boolean(), Null())
@@ -174,6 +176,7 @@ def _objects(one: Object, other: Object) -> Object:
         required=_joined(one.required, other.required),
         extra=common(one.extra, other.extra),
         open=one.open or other.open,
+        listed=one.listed or other.listed,
     )
 
 

@@ -193,6 +193,7 @@ class Reader:
             # What matches a pattern is no further property.
             Meet() if schema.get("patternProperties") else self.place(extra, (*path, "additionalProperties")),
             open="additionalProperties" in schema,
+            listed="properties" in schema and not schema.get("patternProperties"),
             path=path,
             unsaid=unsaid,
             blocked=blocked or self._blocked(schema, _OBJECT_UNSUPPORTED, path),

@@ -220,7 +220,9 @@ class CountInputTokensRequest(_Wire):
     @model_validator(mode="after")
     def _something_is_said(self) -> CountInputTokensRequest:
         if self.input is None and self.previous_response_id is None:
-            raise PydanticCustomError("missing", "needs 'input' or 'previous_response_id'")
+            raise PydanticCustomError(
+                "nothing_said", "'input' is required, unless there is a 'previous_response_id'", {"param": "input"}
+            )
         return self
 
 
