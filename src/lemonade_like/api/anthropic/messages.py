@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import aclosing
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
 from lemonade_like.api.anthropic.answers import Message, MessageEvent, TokenCount
@@ -14,6 +13,7 @@ from lemonade_like.api.anthropic.turn import streamed_as_written, thinking_view,
 from lemonade_like.api.anthropic.writer import EventWriter, MessageFold, MessageHeader
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.intake import read_turn
+from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, note_answer, services
 from lemonade_like.api.sse import EventStream
@@ -57,7 +57,7 @@ async def create_message(request: Request) -> Response:
 
     await while_connected(request.receive, gather())
     note_answer(request.scope, fold)
-    return _json(fold.answer(), header.request_id)
+    return json_answer(fold.answer(), headers={"request-id": header.request_id})
 
 
 @router.post(
@@ -74,11 +74,7 @@ async def count_tokens(request: Request) -> Response:
     _note_tools_left_out(request, body)
     prompt = await services(request).turns.render(wanted)
     note(request.scope, prompt=len(prompt.ids))
-    return _json(orjson.dumps({"input_tokens": len(prompt.ids)}), request.state.request_id)
-
-
-def _json(content: bytes, request_id: str) -> Response:
-    return Response(content, headers={"request-id": request_id}, media_type="application/json")
+    return json_answer({"input_tokens": len(prompt.ids)}, headers={"request-id": request.state.request_id})
 
 
 def _note_tools_left_out(request: Request, body: CountTokensRequest) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 
-import orjson
 from fastapi import APIRouter, Query, Request, Response
 
 from lemonade_like.api.body import read_json_object
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.intake import for_client
+from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.openai.responses.answers import (
     DeletedResponse,
     InputItemList,
@@ -90,7 +90,7 @@ async def create_response(request: Request) -> Response:
 
     await while_connected(request.receive, gather())
     note_answer(request.scope, fold)
-    return _json(fold.response())
+    return json_answer(fold.response())
 
 
 @router.post(
@@ -109,7 +109,7 @@ async def count_input_tokens(request: Request) -> Response:
         prompt = await services(request).turns.render(wanted)
     except BadRequest as error:
         raise own_words(error) from error
-    return _json({"object": "response.input_tokens", "input_tokens": len(prompt.ids)})
+    return json_answer({"object": "response.input_tokens", "input_tokens": len(prompt.ids)})
 
 
 @router.get(
@@ -127,7 +127,7 @@ async def retrieve_response(request: Request, response_id: str, stream: bool = F
             code="invalid_value",
         )
     stored = await kept_response(services(request).responses, _owner(request), response_id)
-    return _json(stored.response)
+    return json_answer(stored.response)
 
 
 @router.delete(
@@ -140,7 +140,7 @@ async def delete_response(request: Request, response_id: str) -> Response:
     """Forget a response. Those that continue it cannot be continued any more."""
     if not await services(request).responses.delete(_owner(request), response_id):
         raise not_found(response_id)
-    return _json({"id": response_id, "object": "response", "deleted": True})
+    return json_answer({"id": response_id, "object": "response", "deleted": True})
 
 
 @router.get(
@@ -167,7 +167,7 @@ async def list_input_items(
             )
         items = items[place + 1 :]
     page = items[:limit]
-    return _json(
+    return json_answer(
         {
             "object": "list",
             "data": page,
@@ -221,10 +221,6 @@ async def _followed(
 def _owner(request: Request) -> str:
     owner: str = getattr(request.state, "owner", "")
     return owner
-
-
-def _json(content: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(content), media_type="application/json")
 
 
 def _note_tools_left_out(request: Request, body: CountInputTokensRequest) -> None:
