@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
-
 from fastapi import APIRouter, Request, Response
 
 from lemonade_like.api.anthropic.answers import Message, MessageEvent, TokenCount
@@ -11,7 +9,7 @@ from lemonade_like.api.anthropic.examples import COUNT, MESSAGE
 from lemonade_like.api.anthropic.schema import CountTokensRequest, MessagesRequest
 from lemonade_like.api.anthropic.turn import streamed_as_written, thinking_view, tools_left_out, turn_request
 from lemonade_like.api.anthropic.writer import EventWriter, MessageFold, MessageHeader
-from lemonade_like.api.connection import while_connected
+from lemonade_like.api.folded import folded
 from lemonade_like.api.intake import read_turn
 from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.openapi import answers, json_body
@@ -49,14 +47,7 @@ async def create_message(request: Request) -> Response:
         return stream
 
     fold = MessageFold(header, thinking=thinking_view(body))
-
-    async def gather() -> None:
-        async with aclosing(batches):
-            async for batch in batches:
-                fold.add(batch)
-
-    await while_connected(request.receive, gather())
-    note_answer(request.scope, fold)
+    await folded(request, batches, fold)
     return json_answer(fold.answer(), headers={"request-id": header.request_id})
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 from fastapi import APIRouter, Query, Request, Response
 
 from lemonade_like.api.body import read_json_object
-from lemonade_like.api.connection import while_connected
+from lemonade_like.api.folded import folded
 from lemonade_like.api.intake import for_client
 from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.openai.responses.answers import (
@@ -71,9 +71,7 @@ async def create_response(request: Request) -> Response:
         stored = StoredResponse(header.id, fold.response(), items, body.previous_response_id)
         await rooms.responses.put(wanted.owner, stored)
 
-    batches = _followed(
-        rooms.turns.run(wanted), fold if is_kept or not body.stream else None, keep if is_kept else None
-    )
+    batches = _followed(rooms.turns.run(wanted), fold if is_kept and body.stream else None, keep)
     if body.stream:
         writer = EventWriter(header)
         return EventStream(
@@ -83,13 +81,9 @@ async def create_response(request: Request) -> Response:
             keep_alive_seconds=rooms.keep_alive_seconds,
         )
 
-    async def gather() -> None:
-        async with aclosing(batches):
-            async for _ in batches:
-                pass
-
-    await while_connected(request.receive, gather())
-    note_answer(request.scope, fold)
+    await folded(request, batches, fold)
+    if is_kept:
+        await keep()
     return json_answer(fold.response())
 
 
@@ -202,16 +196,16 @@ async def _read(request: Request, form: type[BodyT]) -> tuple[BodyT, TurnRequest
 async def _followed(
     batches: AsyncGenerator[list[Event], None],
     fold: ResponseFold | None,
-    keep: Callable[[], Awaitable[None]] | None,
+    keep: Callable[[], Awaitable[None]],
 ) -> AsyncGenerator[Sequence[Event], None]:
-    """The batches of a turn, its errors in the words of this API. What is to be kept is kept before its end is told:
-    the client may go on at once."""
+    """The batches of a turn, its errors in the words of this API. With a ``fold`` the response is kept before its end
+    is told: the client may go on at once."""
     try:
         async with aclosing(batches):
             async for batch in batches:
                 if fold is not None:
                     fold.add(batch)
-                    if keep is not None and fold.finished:
+                    if fold.finished:
                         await keep()
                 yield batch
     except BadRequest as error:
