@@ -107,7 +107,7 @@ async def open_services(
         services = Services(
             turns=ToolLoop(turns, toolbox, _loop_limits(settings)),
             texts=turns,
-            vectors=Vectors(pool),
+            vectors=observation.of_vectors(Vectors(pool), pool.known_name),
             pool=pool,
             catalogue=registry,
             system=reporter,

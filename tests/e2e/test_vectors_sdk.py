@@ -13,6 +13,7 @@ import openai
 import pytest
 
 from lemonade_like.api.jina.rerank import RerankAnswer
+from tests.support.observed import samples_of, value
 from tests.support.vectors import length
 
 BERT, LLAMA, CUT, RERANK = (
@@ -145,3 +146,18 @@ def test_what_each_model_is_for_is_listed_and_told_of_those_that_run(client: ope
     assert running[BERT] == running[CUT] == "embeddings"
     lemonade = {model["model_name"]: model["type"] for model in health["all_models_loaded"]}
     assert lemonade[BERT] == "embedding"
+
+
+def test_the_metrics_count_what_was_embedded_and_ranked(client: openai.OpenAI, server: str) -> None:
+    def counted() -> list[float]:
+        samples = samples_of(httpx.get(f"{server}/metrics").text)
+        return [
+            value(samples, "vector_prompt_tokens_total", model=BERT, kind="embeddings"),
+            value(samples, "vector_request_duration_seconds_count", model=BERT, kind="embeddings"),
+            value(samples, "vector_requests_total", model=RERANK, kind="reranking", outcome="ok"),
+        ]
+
+    before = counted()
+    used = client.embeddings.create(model=BERT, input=TEXTS).usage.prompt_tokens
+    httpx.post(f"{server}/v1/rerank", json={"model": RERANK, "query": "a", "documents": ["a"]}).raise_for_status()
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [used, 1, 1]

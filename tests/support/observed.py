@@ -12,6 +12,7 @@ from lemonade_like.observe.metrics import Metrics
 from lemonade_like.observe.record import CHANNELS, GAP_BOUNDS, TurnRecord
 from lemonade_like.observe.stats import Statistics
 from lemonade_like.observe.turns import ObservedTurns
+from lemonade_like.observe.vectors import VectorRecord
 from lemonade_like.pool.news import Crashed, Loaded, LoadFailed, Resumed, Stopped
 from lemonade_like.pool.status import ModelStatus
 from lemonade_like.turns.request import TurnRequest
@@ -91,6 +92,7 @@ def exercised_metrics() -> Metrics:
     metrics.request("GET", "/models", 200, 0.01)
     metrics.turn(a_record())
     metrics.turn(a_record(outcome="error", error="queue_full"))
+    metrics.vectors(VectorRecord("m", "embeddings", "ok", 0.5, 12))
     for news in (Loaded("m", 3.0), LoadFailed("m", "x"), Stopped("m", "evicted"), Crashed("m"), Resumed("m")):
         metrics.engine(news)
     return metrics

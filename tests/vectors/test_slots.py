@@ -12,7 +12,7 @@ from lemonade_like.engine.client import EngineConnectionLost
 from lemonade_like.errors import BadRequest, EngineFailure
 from lemonade_like.pool.lease import Lease
 from lemonade_like.pool.pool import Pool
-from lemonade_like.vectors.slots import side_by_side
+from lemonade_like.vectors.slots import answer_all
 from tests.support.pools import RecordingLoader, borrow, recorded_pool
 
 
@@ -54,7 +54,7 @@ async def pool() -> AsyncIterator[Pool[Any]]:
 
 async def test_all_slots_are_used_and_the_answers_are_in_order(pool: Pool[Any]) -> None:
     questions = Questions()
-    batch = asyncio.create_task(side_by_side(pool, "m", "", 5, questions.ask))
+    batch = asyncio.create_task(answer_all(pool, "m", "", 5, questions.ask))
     await questions.until(0, 1, 2)
     questions.answer(2, 1)
     await questions.until(0, 3, 4)
@@ -64,7 +64,7 @@ async def test_all_slots_are_used_and_the_answers_are_in_order(pool: Pool[Any]) 
 
 async def test_a_single_question_takes_one_slot(pool: Pool[Any]) -> None:
     questions = Questions()
-    batch = asyncio.create_task(side_by_side(pool, "m", "", 1, questions.ask))
+    batch = asyncio.create_task(answer_all(pool, "m", "", 1, questions.ask))
     await questions.until(0)
     assert pool.spare_slots("m") == 2
     questions.answer(0)
@@ -73,7 +73,7 @@ async def test_a_single_question_takes_one_slot(pool: Pool[Any]) -> None:
 
 async def test_whoever_comes_meanwhile_waits_for_one_question_only(pool: Pool[Any]) -> None:
     questions = Questions()
-    batch = asyncio.create_task(side_by_side(pool, "m", "", 6, questions.ask))
+    batch = asyncio.create_task(answer_all(pool, "m", "", 6, questions.ask))
     await questions.until(0, 1, 2)
     other = asyncio.create_task(borrow(pool))
     await asyncio.sleep(0)
@@ -91,7 +91,7 @@ async def test_whoever_comes_meanwhile_waits_for_one_question_only(pool: Pool[An
 async def test_slots_that_others_wait_for_are_left_to_them(pool: Pool[Any]) -> None:
     questions = Questions()
     async with pool.lease("m"), pool.lease("m"):
-        batch = asyncio.create_task(side_by_side(pool, "m", "", 2, questions.ask))
+        batch = asyncio.create_task(answer_all(pool, "m", "", 2, questions.ask))
         await questions.until(0)
         other = asyncio.create_task(borrow(pool))
         await asyncio.sleep(0)
@@ -105,7 +105,7 @@ async def test_slots_that_others_wait_for_are_left_to_them(pool: Pool[Any]) -> N
 @pytest.mark.parametrize("failing", [0, 2])
 async def test_the_first_that_fails_ends_all(failing: int, pool: Pool[Any]) -> None:
     questions = Questions()
-    batch = asyncio.create_task(side_by_side(pool, "m", "", 100, questions.ask))
+    batch = asyncio.create_task(answer_all(pool, "m", "", 100, questions.ask))
     await questions.until(0, 1, 2)
     questions.asked[failing].set_exception(BadRequest("no"))
     await asyncio.sleep(0)
@@ -119,7 +119,7 @@ async def test_the_first_that_fails_ends_all(failing: int, pool: Pool[Any]) -> N
 
 async def test_whoever_cancels_a_batch_frees_its_slots(pool: Pool[Any]) -> None:
     questions = Questions()
-    batch = asyncio.create_task(side_by_side(pool, "m", "", 9, questions.ask))
+    batch = asyncio.create_task(answer_all(pool, "m", "", 9, questions.ask))
     await questions.until(0, 1, 2)
     batch.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -130,7 +130,7 @@ async def test_whoever_cancels_a_batch_frees_its_slots(pool: Pool[Any]) -> None:
 
 async def test_a_question_whose_engine_is_lost_is_asked_again(pool: Pool[Any]) -> None:
     questions = Questions()
-    batch = asyncio.create_task(side_by_side(pool, "m", "", 2, questions.ask))
+    batch = asyncio.create_task(answer_all(pool, "m", "", 2, questions.ask))
     await questions.until(0, 1)
     async with pool.spare_lease("m") as lease:
         assert lease is not None
@@ -152,4 +152,4 @@ async def test_a_question_that_kills_each_engine_is_given_up(pool: Pool[Any], mo
         raise EngineConnectionLost("gone")
 
     with pytest.raises(EngineFailure, match="died in the middle"):
-        await side_by_side(pool, "m", "", 1, ask)
+        await answer_all(pool, "m", "", 1, ask)

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 
 from lemonade_like.api.anthropic import errors as anthropic
 from lemonade_like.api.hints import hint
+from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.validation import as_bad_request
 from lemonade_like.errors import ServerError, ShuttingDown
 
@@ -162,7 +163,7 @@ def _http_exception(request: Request, error: HTTPException, known_paths: Sequenc
     if error.status_code == 404:
         return error_response(_EndpointNotFound(f"There is no {method} {path} here. {hint(path, known_paths)}"))
     said = {"message": str(error.detail), "type": "invalid_request_error", "param": None, "code": None}
-    return _json(error.status_code, {"error": said}, error.headers)
+    return json_answer({"error": said}, error.status_code, error.headers)
 
 
 def _method_not_allowed(request: Request, allowed: str) -> Response:
@@ -171,7 +172,3 @@ def _method_not_allowed(request: Request, allowed: str) -> Response:
     response = error_response(_MethodNotAllowed(f"{request.url.path} takes {allowed}, not {request.method}."))
     response.headers["Allow"] = allowed
     return response
-
-
-def _json(status: int, content: dict[str, Any], headers: Any = None) -> Response:
-    return Response(orjson.dumps(content), status, headers, media_type="application/json")

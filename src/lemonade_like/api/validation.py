@@ -51,6 +51,11 @@ def validated(model: type[ModelT], data: Mapping[str, Any]) -> ModelT:
         raise as_bad_request(error.errors(include_url=False)) from None
 
 
+def wrong(field: str, what: str) -> BadRequest:
+    """Return the error that says ``what`` is wrong with a field, in words that go on from its name."""
+    return BadRequest(f"'{field}' {what}.", param=field, code="invalid_value")
+
+
 def as_bad_request(errors: Sequence[Mapping[str, Any]]) -> BadRequest:
     """Return pydantic's errors as one BadRequest about the first of them."""
     first = errors[0]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from lemonade_like.observe.record import TurnRecord
+    from lemonade_like.observe.vectors import VectorRecord
     from lemonade_like.pool.status import ModelStatus
 
 NAMESPACE: Final = "lemonade_like"
@@ -92,6 +93,18 @@ class Metrics:
             "model", "kind",
         )  # fmt: skip
 
+        self._vectors = self._counter(
+            "vector_requests", "Embeddings and rankings, by how they ended: ok, cancelled, or error.",
+            "model", "kind", "outcome",
+        )  # fmt: skip
+        self._vector_tokens = self._counter(
+            "vector_prompt_tokens", "Tokens that were read to embed or rank.", "model", "kind"
+        )
+        self._vector_seconds = self._histogram(
+            "vector_request_duration_seconds", "Time from a request to embed or rank to its answer.",
+            _REQUEST_BOUNDS, "model", "kind",
+        )  # fmt: skip
+
         self._loads = self._counter("loads", "Loads of models, by result: ok or failed.", "model", "result")
         self._load_seconds = self._histogram(
             "load_duration_seconds", "Time that engines took to load a model.", _LOAD_BOUNDS, "model"
@@ -132,6 +145,14 @@ class Metrics:
             self._seconds.labels(model, channel).inc(seconds)
         for kind, times in turn.recovered.items():
             self._recoveries.labels(model, kind).inc(times)
+
+    def vectors(self, request: VectorRecord) -> None:
+        """Count a request to embed or rank that is over."""
+        model = request.model or UNKNOWN
+        self._vectors.labels(model, request.kind, request.outcome).inc()
+        self._vector_seconds.labels(model, request.kind).observe(request.duration)
+        if request.model is not None:
+            self._vector_tokens.labels(model, request.kind).inc(request.prompt_tokens)
 
     def engine(self, news: News) -> None:
         """Count what has happened to an engine."""

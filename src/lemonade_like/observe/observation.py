@@ -12,6 +12,7 @@ from lemonade_like.observe.lines import LogLines
 from lemonade_like.observe.metrics import Metrics
 from lemonade_like.observe.stats import Statistics
 from lemonade_like.observe.turns import ObservedTurns
+from lemonade_like.observe.vectors import ObservedVectors
 from lemonade_like.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from lemonade_like.observe.tracing import Tracing
     from lemonade_like.observe.turns import Runner
+    from lemonade_like.observe.vectors import VectorMaker
     from lemonade_like.settings import Settings
 
 _logger = logging.getLogger(__name__)
@@ -47,6 +49,10 @@ class Observation:
         if self.tracing is not None:
             ended.append(self.tracing.turn)
         return ObservedTurns(turns, name_of=name_of, began=self.statistics.began, ended=ended)
+
+    def of_vectors(self, vectors: VectorMaker, name_of: Callable[[str], str | None]) -> ObservedVectors:
+        """Return what embeds and reranks, watched; ``name_of`` as in ``of``."""
+        return ObservedVectors(vectors, name_of=name_of, ended=self.metrics.vectors)
 
     def open(self) -> None:
         """Begin to watch."""

@@ -6,20 +6,22 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Generic, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Generic, Literal, Protocol, TypeVar
 
+from lemonade_like.engine.client import EngineConnectionLost
 from lemonade_like.errors import EngineFailure
 from lemonade_like.pool.resident import FormatT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from lemonade_like.engine.client import EngineClient, EngineConnectionLost
+    from lemonade_like.engine.client import EngineClient
     from lemonade_like.models.registry import Model
     from lemonade_like.pool.resident import LoadedModel, Resident
     from lemonade_like.pool.state import Place
 
 _logger = logging.getLogger("lemonade_like.pool")
+_T = TypeVar("_T")
 
 #: A broken connection is often the first sign of a crash; the exit code comes a moment later.
 _EXIT_GRACE_SECONDS: Final = 2.0
@@ -96,6 +98,19 @@ class Lease(Generic[FormatT]):
         """
         self.crashes += 1
         await self._owner.recover(self, error)
+
+    async def answered(self, question: Callable[[EngineClient], Awaitable[_T]]) -> _T:
+        """Return what the engine answers to a question that may be asked again, should the engine die over it.
+
+        Raises:
+            EngineFailure, ShuttingDown: as :meth:`recover` does; and whatever ``question`` does.
+        """
+        while True:
+            try:
+                return await question(self.engine)
+            except EngineConnectionLost as error:
+                lost = error
+            await self.recover(lost)
 
     async def lost(self) -> bool:
         """Tell, after a broken connection, whether the engine has died, as soon as that is clear."""

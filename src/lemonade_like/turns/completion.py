@@ -19,7 +19,7 @@ from lemonade_like.turns.prepared import PreparedCompletion
 from lemonade_like.turns.reader import FrameReader
 from lemonade_like.turns.size import LONGEST_TOKEN
 from lemonade_like.turns.stop import StopMatcher
-from lemonade_like.turns.survival import answered, read_through
+from lemonade_like.turns.survival import read_through
 from lemonade_like.turns.tokens import check_harmony_ids, encode
 from lemonade_like.turns.told import spelled
 from lemonade_like.turns.transcript import PlainTranscript, Transcript
@@ -115,8 +115,8 @@ async def _prompt_ids(request: CompletionRequest, lease: Lease[HarmonyFormat], e
     elif encoder is not None:
         ids = await encode(encoder, text, parse_special=request.parse_special is True)
     else:
-        ids = await answered(
-            lease, lambda engine: engine.tokenize(text, parse_special=request.parse_special is not False)
+        ids = await lease.answered(
+            lambda engine: engine.tokenize(text, parse_special=request.parse_special is not False)
         )
     if not ids:
         raise BadRequest("'prompt' has no token for the model to go on from.", param="prompt", code="invalid_value")

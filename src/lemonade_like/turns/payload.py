@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 GPT_OSS_SAMPLING: Final = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0}
 
 #: The engine's seeds are 32-bit numbers, of which the last has it draw one.
-_SEEDS: Final = 2**32 - 1
+SEEDS: Final = 2**32 - 1
 
 #: Where the engine sets checkpoints of its cache: a new user message is where conversations branch.
 _DELIMITERS: Final = [{"role": "user", "delimiter": "<|start|>user"}]
@@ -30,7 +30,7 @@ _BUDGET: Final = {
 
 def new_seed() -> int:
     """Return a seed for a turn whose request has none: of our choice, so that the turn can be generated again."""
-    return secrets.randbelow(_SEEDS)
+    return secrets.randbelow(SEEDS)
 
 
 def completion_payload(

@@ -19,7 +19,6 @@ from lemonade_like.turns.memory import ReasoningMemory
 from lemonade_like.turns.presets import with_preset
 from lemonade_like.turns.preview import RenderedPrompt, harmony_preview, jinja_preview
 from lemonade_like.turns.size import LONGEST_CONTEXT
-from lemonade_like.turns.survival import answered
 from lemonade_like.turns.tokens import harmony_text, harmony_tokens
 from lemonade_like.turns.told import TurnLog
 from lemonade_like.turns.visibility import ReasoningView, untagged
@@ -176,7 +175,7 @@ class Turns:
                 with suppress(EngineConnectionLost):
                     return await question(engine)
             async with self._pool.lease(model, client) as lease:
-                return await answered(lease, question)
+                return await lease.answered(question)
         except EngineResponseError as error:
             raise from_engine(error) from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from lemonade_like.pool.resident import EngineConnectionLost
 from lemonade_like.turns.events import Event, Progress
@@ -12,16 +12,14 @@ from lemonade_like.turns.failures import came_out_differently
 from lemonade_like.turns.resumption import Attempt, Differs, next_attempt
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncGenerator, Iterable
 
     from lemonade_like.harmony.encoding import Encoder
     from lemonade_like.pool.lease import Lease
-    from lemonade_like.pool.resident import EngineClient
     from lemonade_like.turns.formats import HarmonyFormat
     from lemonade_like.turns.transcript import Transcript
 
 _logger = logging.getLogger("lemonade_like.turns")
-_T = TypeVar("_T")
 
 
 class Reader(Protocol):
@@ -83,18 +81,3 @@ async def read_through(
         await lease.recover(lost)
         reader.resume(goes_on=following.replay is None)
         attempt = following
-
-
-async def answered(lease: Lease[HarmonyFormat], question: Callable[[EngineClient], Awaitable[_T]]) -> _T:
-    """Return the answer of the lease's engine to a question that may be asked again, should the engine die over it.
-
-    Raises:
-        EngineFailure: the engine died too often.
-        EngineResponseError: the engine refuses.
-    """
-    while True:
-        try:
-            return await question(lease.engine)
-        except EngineConnectionLost as error:
-            lost = error
-        await lease.recover(lost)

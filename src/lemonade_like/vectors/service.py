@@ -9,7 +9,7 @@ from lemonade_like.errors import BadRequest
 from lemonade_like.pool.resident import EngineResponseError
 from lemonade_like.vectors.failures import no_answer, refused
 from lemonade_like.vectors.request import Embeddings, Ranking
-from lemonade_like.vectors.slots import side_by_side
+from lemonade_like.vectors.slots import answer_all
 from lemonade_like.vectors.vector import decoded, shortened
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Vectors:
                 raise no_answer(lease.model.name, field)
             return _as_long_as_asked(vector, request.dimensions, lease), tokens
 
-        answers = await side_by_side(self._pool, request.model, request.client, len(request.inputs), ask)
+        answers = await answer_all(self._pool, request.model, request.client, len(request.inputs), ask)
         return Embeddings([vector for vector, _ in answers], sum(tokens for _, tokens in answers))
 
     async def rerank(self, request: RerankRequest) -> Ranking:
@@ -78,7 +78,7 @@ class Vectors:
             except (KeyError, IndexError, TypeError, ValueError):
                 raise no_answer(lease.model.name, field) from None
 
-        answers = await side_by_side(self._pool, request.model, request.client, len(request.documents), ask)
+        answers = await answer_all(self._pool, request.model, request.client, len(request.documents), ask)
         best = sorted(((index, score) for index, (score, _) in enumerate(answers)), key=lambda each: -each[1])
         return Ranking(best[: request.top_n], sum(tokens for _, tokens in answers))
 

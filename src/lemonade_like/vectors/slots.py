@@ -10,8 +10,6 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
-from lemonade_like.pool.resident import EngineConnectionLost
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 AnswerT = TypeVar("AnswerT")
 
 
-async def side_by_side(
+async def answer_all(
     pool: Pool[object],
     model: str,
     client: str,
@@ -43,7 +41,7 @@ async def side_by_side(
     async def answer_one(lease: Lease[object]) -> None:
         number = left.popleft()
         try:
-            answers[number] = await _asked_until_answered(ask, lease, number)
+            answers[number] = await lease.answered(lambda _: ask(lease, number))
         except BaseException:
             left.clear()
             raise
@@ -67,14 +65,3 @@ async def side_by_side(
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
     return [answers[number] for number in range(count)]
-
-
-async def _asked_until_answered(
-    ask: Callable[[Lease[object], int], Awaitable[AnswerT]], lease: Lease[object], number: int
-) -> AnswerT:
-    while True:
-        try:
-            return await ask(lease, number)
-        except EngineConnectionLost as error:
-            lost = error
-        await lease.recover(lost)

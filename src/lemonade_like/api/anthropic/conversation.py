@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from lemonade_like.api.anthropic.calls import arguments_of, own_id
 from lemonade_like.api.anthropic.schema import UNREADABLE, BlockIn, BlockMessageIn, SourceIn
+from lemonade_like.api.validation import wrong
 from lemonade_like.errors import BadRequest
 from lemonade_like.harmony.messages import ChatMessage, ContentPart, MediaPart, TextPart, ToolCall
 from lemonade_like.tools.catalogue import word
@@ -59,7 +60,7 @@ class BlockReader:
             for place, block in enumerate(message.content):
                 wanted = _BELONGS.get(block.type, message.role)
                 if wanted != message.role:
-                    raise _wrong(
+                    raise wrong(
                         f"{where}.content[{place}]",
                         f"is a block of type '{block.type}', which belongs in a message of role '{wanted}', "
                         f"not '{message.role}'",
@@ -116,7 +117,7 @@ class BlockReader:
         shown = _needed(block.tool_use_id, block, path, "tool_use_id")
         call_id = own_id(shown)
         if call_id not in self._called:
-            raise _wrong(
+            raise wrong(
                 f"{path}.tool_use_id",
                 f"is '{shown}', but no message before it has a 'tool_use' block of this id. Send the assistant's "
                 "message with its blocks, then the results",
@@ -156,7 +157,7 @@ def _parts(block: BlockIn, path: str) -> list[ContentPart]:
         return list(_all_parts(block.content or (), path))
     if block.type == "tool_reference" or UNREADABLE.fullmatch(block.type):
         return []
-    raise _wrong(f"{path}.type", f"is '{block.type}', a block that cannot be shown to a model here. Leave it out")
+    raise wrong(f"{path}.type", f"is '{block.type}', a block that cannot be shown to a model here. Leave it out")
 
 
 def _all_parts(blocks: Sequence[BlockIn], path: str) -> Iterator[ContentPart]:
@@ -170,7 +171,7 @@ def _image(source: SourceIn, path: str) -> dict[str, object]:
         return _image_url(f"data:{source.media_type};base64,{source.data}")
     if source.type == "url" and source.url is not None:
         return _image_url(source.url)
-    raise _wrong(path, "must be of type 'base64', with 'media_type' and 'data', or of type 'url', with 'url'")
+    raise wrong(path, "must be of type 'base64', with 'media_type' and 'data', or of type 'url', with 'url'")
 
 
 def _image_url(url: str) -> dict[str, object]:
@@ -182,7 +183,7 @@ def _document(source: SourceIn, path: str) -> list[ContentPart]:
         return [TextPart(source.data)]
     if source.type == "content" and source.content is not None:
         return list(_all_parts(source.content, path))
-    raise _wrong(
+    raise wrong(
         path,
         f"is of type '{source.type}', but documents are read as text only. Send what it says, as a source of type "
         "'text' with 'data'",
@@ -197,7 +198,3 @@ def _needed(value: T | None, block: BlockIn, path: str, field: str) -> T:
             code="missing_required_parameter",
         )
     return value
-
-
-def _wrong(path: str, what: str) -> BadRequest:
-    return BadRequest(f"'{path}' {what}.", param=path, code="invalid_value")

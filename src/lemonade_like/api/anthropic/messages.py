@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
-
-import orjson
 from fastapi import APIRouter, Request, Response
 
 from lemonade_like.api.anthropic.answers import Message, MessageEvent, TokenCount
@@ -12,8 +9,9 @@ from lemonade_like.api.anthropic.examples import COUNT, MESSAGE
 from lemonade_like.api.anthropic.schema import CountTokensRequest, MessagesRequest
 from lemonade_like.api.anthropic.turn import streamed_as_written, thinking_view, tools_left_out, turn_request
 from lemonade_like.api.anthropic.writer import EventWriter, MessageFold, MessageHeader
-from lemonade_like.api.connection import while_connected
+from lemonade_like.api.folded import folded
 from lemonade_like.api.intake import read_turn
+from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, note_answer, services
 from lemonade_like.api.sse import EventStream
@@ -49,15 +47,8 @@ async def create_message(request: Request) -> Response:
         return stream
 
     fold = MessageFold(header, thinking=thinking_view(body))
-
-    async def gather() -> None:
-        async with aclosing(batches):
-            async for batch in batches:
-                fold.add(batch)
-
-    await while_connected(request.receive, gather())
-    note_answer(request.scope, fold)
-    return _json(fold.answer(), header.request_id)
+    await folded(request, batches, fold)
+    return json_answer(fold.answer(), headers={"request-id": header.request_id})
 
 
 @router.post(
@@ -74,11 +65,7 @@ async def count_tokens(request: Request) -> Response:
     _note_tools_left_out(request, body)
     prompt = await services(request).turns.render(wanted)
     note(request.scope, prompt=len(prompt.ids))
-    return _json(orjson.dumps({"input_tokens": len(prompt.ids)}), request.state.request_id)
-
-
-def _json(content: bytes, request_id: str) -> Response:
-    return Response(content, headers={"request-id": request_id}, media_type="application/json")
+    return json_answer({"input_tokens": len(prompt.ids)}, headers={"request-id": request.state.request_id})
 
 
 def _note_tools_left_out(request: Request, body: CountTokensRequest) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lemonade_like.errors import BadRequest
+from lemonade_like.api.validation import wrong
 from lemonade_like.turns.request import ToolServerUse
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ def server_uses(servers: Sequence[McpServerIn], tools: Sequence[ClientToolIn]) -
             continue
         param = f"tools[{place}].mcp_server_name"
         if name not in names:
-            raise _wrong(param, f"is '{name}', but 'mcp_servers' has no server of that name")
+            raise wrong(param, f"is '{name}', but 'mcp_servers' has no server of that name")
         if name in uses:
-            raise _wrong(param, f"is '{name}', of which there is a toolset already")
+            raise wrong(param, f"is '{name}', of which there is a toolset already")
         configs = tool.configs or {}
         by_default = tool.default_config is None or tool.default_config.enabled is not False
         allowed = None
@@ -42,9 +42,5 @@ def server_uses(servers: Sequence[McpServerIn], tools: Sequence[ClientToolIn]) -
         uses[name] = ToolServerUse(name, allowed, index=place, param=param, excluded=excluded)
     unused = next((place for place, name in enumerate(names) if name not in uses), None)
     if unused is not None:
-        raise _wrong(f"mcp_servers[{unused}]", "has no tool of type 'mcp_toolset' that says what may be called of it")
+        raise wrong(f"mcp_servers[{unused}]", "has no tool of type 'mcp_toolset' that says what may be called of it")
     return tuple(uses.values())
-
-
-def _wrong(param: str, what: str) -> BadRequest:
-    return BadRequest(f"'{param}' {what}.", param=param, code="invalid_value")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -13,6 +12,7 @@ from lemonade_like.api.answer import ABSENT, Answer
 from lemonade_like.api.body import read_json_object
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.intake import client_of
+from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.validation import validated
@@ -106,7 +106,7 @@ async def rerank(request: Request) -> Response:
             result["document"] = {"text": body.documents[result["index"]]}
     usage = {"prompt_tokens": found.prompt_tokens, "total_tokens": found.prompt_tokens}
     answer = {"model": body.model, "object": "list", "results": results, "usage": usage}
-    return Response(orjson.dumps(answer), media_type="application/json")
+    return json_answer(answer)
 
 
 for _path, _operation in (("/rerank", "rerank"), ("/reranking", "rerankForLemonade")):

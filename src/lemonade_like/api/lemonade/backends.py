@@ -15,6 +15,7 @@ from lemonade_like.api.answer import ErrorAnswer
 from lemonade_like.api.body import read_json_object
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.errors import error_object
+from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.lemonade.answers import BackendDone, InstallComplete, InstallProgress
 from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import services
@@ -63,7 +64,7 @@ async def install_backend(request: Request) -> Response:
     if body.stream:
         return EventStream(steps, InstallWriter(body))
     await while_connected(request.receive, _to_the_end(steps))
-    return Response(orjson.dumps(_success(body)), media_type="application/json")
+    return json_answer(_success(body))
 
 
 @router.post(
@@ -77,7 +78,7 @@ async def uninstall_backend(request: Request) -> Response:
     """Remove an engine that was installed. Models that run on it go on until they are unloaded."""
     body = validated(BackendName, await read_json_object(request))
     await services(request).engines.uninstall(body.backend)
-    return Response(orjson.dumps(_success(body)), media_type="application/json")
+    return json_answer(_success(body))
 
 
 class InstallWriter:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
 from lemonade_like.api.body import read_json_object
+from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.lemonade.answers import Deleted
 from lemonade_like.api.lemonade.naming import ModelName, in_model_name
 from lemonade_like.api.openapi import answers, json_body
@@ -38,4 +38,4 @@ async def delete_model(request: Request) -> Response:
         "bytes_freed": deleted.bytes,
         "kept_files": list(deleted.kept),
     }
-    return Response(orjson.dumps(answer), media_type="application/json")
+    return json_answer(answer)

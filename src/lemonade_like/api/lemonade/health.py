@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
 from lemonade_like.api.answer import ErrorAnswer
+from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.lemonade.answers import Alive, Health
 from lemonade_like.api.openapi import ALWAYS_ANSWERS, answers
 from lemonade_like.api.services import services
@@ -53,7 +53,7 @@ async def get_health(request: Request) -> Response:
         said["version"] = rooms.version
         said["models"] = [model_object(model) for model in models]
         said |= _as_lemonade_says_it(models)
-    return Response(orjson.dumps(said), 503 if draining else 200, media_type="application/json")
+    return json_answer(said, 503 if draining else 200)
 
 
 def model_object(model: ModelStatus) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
-import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import ConfigDict, Field, field_validator
 
 from lemonade_like.api.body import read_json_object
+from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.lemonade.answers import Loaded, Unloaded
 from lemonade_like.api.lemonade.health import model_object
 from lemonade_like.api.lemonade.naming import ModelName, in_model_name
@@ -128,7 +128,7 @@ async def load_model(request: Request) -> Response:
         "options_saved": body.save_options,
         "model": model_object(report.model),
     }
-    return _json(answer)
+    return json_answer(answer)
 
 
 @router.post(
@@ -163,8 +163,4 @@ async def unload_model(request: Request) -> Response:
             param="model_name",
         )
     message = f"Unloaded {', '.join(unloaded)}." if unloaded else "No model was loaded."
-    return _json({"status": "success", "message": message, "unloaded": unloaded})
-
-
-def _json(answer: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(answer), media_type="application/json")
+    return json_answer({"status": "success", "message": message, "unloaded": unloaded})

@@ -13,6 +13,7 @@ from lemonade_like.api.answer import ErrorAnswer
 from lemonade_like.api.body import read_json_object
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.errors import error_object
+from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.lemonade.answers import PullComplete, Pulled, PullProgress
 from lemonade_like.api.lemonade.entry import EntryFields, HubCheckpoint
 from lemonade_like.api.lemonade.naming import ModelName
@@ -161,4 +162,4 @@ def _event(kind: str, said: dict[str, Any]) -> bytes:
 
 def _answer(message: str, **more: Any) -> Response:
     said = {"status": "success", "message": message, **more}
-    return Response(orjson.dumps(said), media_type="application/json")
+    return json_answer(said)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from lemonade_like.api.body import read_json_object
+from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.lemonade.answers import Registered
 from lemonade_like.api.lemonade.entry import EntryFields, HubCheckpoint
 from lemonade_like.api.openai.models import model_object
@@ -65,9 +65,7 @@ async def register_model(request: Request) -> Response:
     rooms = services(request)
     described = await asyncio.to_thread(_register, rooms.catalogue, body)
     said: dict[str, Any] = {"status": "success", "model_name": described.model.name}
-    return Response(
-        orjson.dumps({**said, "model": model_object(described, rooms.started_at)}), media_type="application/json"
-    )
+    return json_answer({**said, "model": model_object(described, rooms.started_at)})
 
 
 def _register(catalogue: ModelCatalogue, body: RegisterRequest) -> Description:

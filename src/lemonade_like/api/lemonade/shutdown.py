@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
+from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.lemonade.answers import Stopping
 from lemonade_like.api.openapi import answers
 from lemonade_like.api.services import services
@@ -20,4 +20,4 @@ async def stop_server(request: Request) -> Response:
     """
     services(request).stop()
     message = "The server finishes what runs, and stops."
-    return Response(orjson.dumps({"status": "success", "message": message}), media_type="application/json")
+    return json_answer({"status": "success", "message": message})

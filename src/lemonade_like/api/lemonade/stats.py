@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
+from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.lemonade.answers import Stats
 from lemonade_like.api.openapi import answers
 from lemonade_like.api.services import services
@@ -20,4 +20,4 @@ router = APIRouter(tags=["health"])
 )
 async def get_stats(request: Request) -> Response:
     """Tell times, tokens by channel, and what was mended. Lemonade's fields are those of the last turn."""
-    return Response(orjson.dumps(services(request).statistics.snapshot()), media_type="application/json")
+    return json_answer(services(request).statistics.snapshot())

@@ -11,9 +11,9 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
+from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.lemonade.answers import SystemInfo
 from lemonade_like.api.openapi import answers
 from lemonade_like.api.services import services
@@ -47,7 +47,7 @@ async def get_system_info(request: Request) -> Response:
     """Tell the machine's processor, memory and GPUs, and each backend's state; detected at most about a minute ago."""
     rooms = services(request)
     said = describe(await rooms.system.report(), rooms.version)
-    return Response(orjson.dumps(said), media_type="application/json")
+    return json_answer(said)
 
 
 def describe(report: SystemReport, version: str) -> dict[str, Any]:

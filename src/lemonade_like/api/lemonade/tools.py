@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from lemonade_like.api.body import read_json_object
 from lemonade_like.api.connection import while_connected
+from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.validation import validated
@@ -90,7 +90,7 @@ async def list_tools(request: Request) -> Response:
         {"label": report.label, "status": report.status, "error": report.error, "tools": len(report.tools)}
         for report in reports
     ]
-    return _json({"object": "list", "data": tools, "servers": servers})
+    return json_answer({"object": "list", "data": tools, "servers": servers})
 
 
 @router.post(
@@ -123,8 +123,4 @@ async def call_tool(request: Request, tool_name: str) -> Response:
             "seconds": round(outcome.seconds, 3),
         }
 
-    return _json(await while_connected(request.receive, call()))
-
-
-def _json(content: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(content), media_type="application/json")
+    return json_answer(await while_connected(request.receive, call()))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, RootModel
 
+from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.openapi import answers
 from lemonade_like.api.services import note, services
 
@@ -66,4 +67,4 @@ async def _said(request: Request, what: Inspected, model: str | None) -> Respons
     if model is not None:
         note(request.scope, model=model)
     said = await services(request).pool.inspect(what, model)
-    return Response(said, media_type="application/json")
+    return json_answer(said)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from lemonade_like.api.body import read_json_object
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.intake import client_of
+from lemonade_like.api.json_answer import large_json_answer
 from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.validation import validated
@@ -92,7 +91,7 @@ async def tokenize(request: Request) -> Response:
         client=client_of(request),
     )
     tokens = await while_connected(request.receive, services(request).texts.tokenize(wanted))
-    return await _json({"tokens": tokens})
+    return await large_json_answer({"tokens": tokens})
 
 
 @router.post(
@@ -107,8 +106,4 @@ async def detokenize(request: Request) -> Response:
     body = validated(DetokenizeBody, await read_json_object(request))
     note(request.scope, model=body.model)
     asked = services(request).texts.detokenize(body.model, body.tokens, client_of(request))
-    return await _json({"content": await while_connected(request.receive, asked)})
-
-
-async def _json(answer: dict[str, Any]) -> Response:
-    return Response(await asyncio.to_thread(orjson.dumps, answer), media_type="application/json")
+    return await large_json_answer({"content": await while_connected(request.receive, asked)})

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
-
-import orjson
 from fastapi import APIRouter, Request, Response
 
 from lemonade_like.api.answer import ErrorAnswer
-from lemonade_like.api.connection import while_connected
+from lemonade_like.api.folded import folded
+from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.openai.answers import ChatCompletion, ChatCompletionChunk
 from lemonade_like.api.openai.choices import side_by_side, turn_requests
 from lemonade_like.api.openai.examples import CHAT as EXAMPLES
@@ -61,12 +59,5 @@ async def create_chat_completion(request: Request) -> Response:
         )
 
     fold = AnswerFold(header, choices=body.choices, include_harmony=include_harmony, function_call=function_call)
-
-    async def gather() -> None:
-        async with aclosing(batches):
-            async for batch in batches:
-                fold.add(batch)
-
-    await while_connected(request.receive, gather())
-    note_answer(request.scope, fold)
-    return Response(orjson.dumps(fold.answer()), media_type="application/json")
+    await folded(request, batches, fold)
+    return json_answer(fold.answer())

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from lemonade_like.turns.payload import SEEDS
 from lemonade_like.turns.request import CompletionRequest, TurnRequest
 
 if TYPE_CHECKING:
@@ -16,16 +17,13 @@ if TYPE_CHECKING:
 
 RequestT = TypeVar("RequestT", TurnRequest, CompletionRequest)
 
-#: The engine's seeds are 32-bit numbers, of which the last has it draw one.
-_SEEDS: Final = 2**32 - 1
-
 
 def turn_requests(request: RequestT, choices: int) -> list[RequestT]:
     """Return one request for each choice. With a seed, each has its own, or they would all be the same."""
     seed = request.sampling.seed
     if seed is None:
         return [request] * choices
-    seeds = [(seed + place) % _SEEDS for place in range(choices)]
+    seeds = [(seed + place) % SEEDS for place in range(choices)]
     return [replace(request, sampling=replace(request.sampling, seed=each)) for each in seeds]
 
 

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 from lemonade_like.api.body import read_json_object
 from lemonade_like.api.connection import while_connected
 from lemonade_like.api.intake import client_of
+from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, services
-from lemonade_like.api.validation import validated
-from lemonade_like.errors import BadRequest
+from lemonade_like.api.validation import validated, wrong
 from lemonade_like.vectors.request import MAX_CHARACTERS, EmbeddingsRequest
 from lemonade_like.vectors.vector import encoded
 
@@ -103,7 +103,7 @@ async def create_embeddings(request: Request) -> Response:
     wanted = EmbeddingsRequest(body.model, inputs, body.dimensions, client_of(request))
     found = await while_connected(request.receive, services(request).vectors.embed(wanted))
     note(request.scope, prompt=found.prompt_tokens)
-    return Response(await _written(found, body), media_type="application/json")
+    return json_answer(await _written(found, body))
 
 
 def read_inputs(value: Any) -> list[Input]:
@@ -115,15 +115,15 @@ def read_inputs(value: Any) -> list[Input]:
     if isinstance(value, str):
         return [_text(value, "input")]
     if not isinstance(value, list):
-        raise _wrong("input", "must be a string, a list of strings, or token ids")
+        raise wrong("input", "must be a string, a list of strings, or token ids")
     if not value:
-        raise _wrong("input", "must not be empty")
+        raise wrong("input", "must not be empty")
     if isinstance(value[0], int):
         return [_token_ids(value, "input")]
     if len(value) > MAX_INPUTS:
-        raise _wrong("input", f"takes at most {MAX_INPUTS:,} entries, but has {len(value):,}")
+        raise wrong("input", f"takes at most {MAX_INPUTS:,} entries, but has {len(value):,}")
     if sum(len(each) for each in value if isinstance(each, list)) > MAX_TOKEN_IDS:
-        raise _wrong("input", f"takes at most {MAX_TOKEN_IDS:,} token ids in all")
+        raise wrong("input", f"takes at most {MAX_TOKEN_IDS:,} token ids in all")
     return [
         _text(each, f"input[{number}]") if isinstance(each, str) else _token_ids(each, f"input[{number}]")
         for number, each in enumerate(value)
@@ -132,27 +132,23 @@ def read_inputs(value: Any) -> list[Input]:
 
 def _text(text: str, field: str) -> str:
     if not text:
-        raise _wrong(field, "must not be an empty string")
+        raise wrong(field, "must not be an empty string")
     if len(text) > MAX_CHARACTERS:
-        raise _wrong(field, f"takes at most {MAX_CHARACTERS:,} characters")
+        raise wrong(field, f"takes at most {MAX_CHARACTERS:,} characters")
     return text
 
 
 def _token_ids(value: Any, field: str) -> list[int]:
     if not isinstance(value, list):
-        raise _wrong(field, "must be a string or a list of token ids")
+        raise wrong(field, "must be a string or a list of token ids")
     if not value:
-        raise _wrong(field, "must not be empty")
+        raise wrong(field, "must not be empty")
     if len(value) > MAX_TOKEN_IDS:
-        raise _wrong(field, f"takes at most {MAX_TOKEN_IDS:,} token ids")
+        raise wrong(field, f"takes at most {MAX_TOKEN_IDS:,} token ids")
     if {*map(type, value)} != {int} or min(value) < 0 or max(value) > _LARGEST_ID:
-        raise _wrong(field, f"must hold token ids only: whole numbers from 0 to {_LARGEST_ID}")
+        raise wrong(field, f"must hold token ids only: whole numbers from 0 to {_LARGEST_ID}")
     ids: list[int] = value
     return ids
-
-
-def _wrong(field: str, what: str) -> BadRequest:
-    return BadRequest(f"'{field}' {what}.", param=field, code="invalid_value")
 
 
 async def _written(found: Embeddings, body: EmbeddingsBody) -> bytes:

@@ -10,6 +10,7 @@ from lemonade_like.api.openai.objects import (
     harmony_object,
     logprobs_object,
     server_call_delta,
+    times_resumed,
     total_usage,
     usage_object,
 )
@@ -59,11 +60,11 @@ class AnswerFold:
 
     def usage(self) -> Usage:
         """Return what has been used so far."""
-        return total_usage(choice.finish for choice in self._choices)
+        return total_usage([choice.finish for choice in self._choices], len(self._choices))
 
     def resumed(self) -> int:
         """Return how many times an engine was lost in the middle of it."""
-        return sum(choice.finish.resumed for choice in self._choices if choice.finish is not None)
+        return times_resumed(choice.finish for choice in self._choices)
 
 
 @dataclass

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from lemonade_like.turns.events import Event, Finish, ServerToolCall, ServerToolResult, TokenLogprob, Usage
 
 if TYPE_CHECKING:
@@ -38,6 +40,10 @@ class AnswerHeader:
             "system_fingerprint": self.system_fingerprint,
         }
         return fields if self.service_tier is None else {**fields, "service_tier": self.service_tier}
+
+    def opening(self, object_type: str) -> bytes:
+        """Return the fields as the beginning of a JSON object, to be gone on with."""
+        return orjson.dumps(self.fields(object_type)).removesuffix(b"}")
 
 
 def server_call_delta(event: ServerToolCall | ServerToolResult) -> dict[str, Any]:
@@ -87,18 +93,21 @@ def harmony_object(message: Message) -> dict[str, Any]:
     }
 
 
-def total_usage(finishes: Iterable[Finish | None]) -> Usage:
-    """Return the usage of several choices, which share one prompt."""
+def total_usage(finishes: Sequence[Finish | None], candidates: int) -> Usage:
+    """Return the usage of several choices; so many in a row share a prompt, which counts once."""
     total = Usage()
-    for finish in finishes:
-        if finish is None:
-            continue
-        usage = finish.usage
-        total.prompt_tokens = max(total.prompt_tokens, usage.prompt_tokens)
-        total.cached_tokens = max(total.cached_tokens, usage.cached_tokens)
-        total.completion_tokens += usage.completion_tokens
-        total.reasoning_tokens += usage.reasoning_tokens
+    for first in range(0, len(finishes), candidates):
+        usages = [finish.usage for finish in finishes[first : first + candidates] if finish is not None]
+        total.prompt_tokens += max((usage.prompt_tokens for usage in usages), default=0)
+        total.cached_tokens += max((usage.cached_tokens for usage in usages), default=0)
+        total.completion_tokens += sum(usage.completion_tokens for usage in usages)
+        total.reasoning_tokens += sum(usage.reasoning_tokens for usage in usages)
     return total
+
+
+def times_resumed(finishes: Iterable[Finish | None]) -> int:
+    """Return how many times an engine was lost in the middle of several choices."""
+    return sum(finish.resumed for finish in finishes if finish is not None)
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:

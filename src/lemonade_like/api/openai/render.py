@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
 from lemonade_like.api.answer import Answer
+from lemonade_like.api.json_answer import large_json_answer
 from lemonade_like.api.openai.answers import RenderedChat
 from lemonade_like.api.openai.examples import CHAT as EXAMPLES
 from lemonade_like.api.openai.intake import read_chat
@@ -41,7 +40,7 @@ async def render_chat_completion(request: Request) -> Response:
     Takes the body of a chat completion, and generates nothing. ``tokens`` are what is sent; the text is for people.
     """
     model, prompt = await _rendered(request)
-    return await _json(
+    return await large_json_answer(
         {
             "object": "chat.completion.prompt",
             "model": model,
@@ -64,7 +63,7 @@ async def render_chat_completion(request: Request) -> Response:
 async def apply_template(request: Request) -> Response:
     """Say the text that the model would be given to read, and nothing else."""
     _, prompt = await _rendered(request)
-    return await _json({"prompt": prompt.text})
+    return await large_json_answer({"prompt": prompt.text})
 
 
 async def _rendered(request: Request) -> tuple[str, RenderedPrompt]:
@@ -74,8 +73,3 @@ async def _rendered(request: Request) -> tuple[str, RenderedPrompt]:
     prompt = await services(request).turns.render(wanted)
     note(request.scope, prompt=len(prompt.ids))
     return wanted.model, prompt
-
-
-async def _json(answer: dict[str, Any]) -> Response:
-    # A prompt can have megabytes.
-    return Response(await asyncio.to_thread(orjson.dumps, answer), media_type="application/json")

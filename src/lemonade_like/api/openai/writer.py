@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from lemonade_like.api.errors import error_object
+from lemonade_like.api.openai.chunks import ChunkStream
 from lemonade_like.api.openai.objects import (
     AnswerHeader,
-    Batch,
     finish_reason,
     harmony_object,
     logprobs_object,
     server_call_delta,
-    total_usage,
-    usage_object,
 )
 from lemonade_like.turns.events import (
     ContentDelta,
@@ -33,19 +30,16 @@ from lemonade_like.turns.events import (
     TokenLogprob,
     ToolCallArgumentsDelta,
     ToolCallStart,
-    Usage,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from lemonade_like.errors import ServerError
 
-_DONE: Final = b"data: [DONE]\n\n"
 _SILENT: Final = (Progress, MessageEnd, ServerTools)
 
 
-class ChunkWriter:
+class ChunkWriter(ChunkStream):
     """Writes an answer as a stream of chunks. With ``function_call`` a call has the form that it had before tools."""
 
     def __init__(
@@ -57,41 +51,11 @@ class ChunkWriter:
         include_harmony: bool = False,
         function_call: bool = False,
     ) -> None:
-        self._header = orjson.dumps(header.fields("chat.completion.chunk")).removesuffix(b"}")
-        self._include_usage = include_usage
-        self._choices = [
-            _ChoiceChunks(self._header, index, include_usage, include_harmony, function_call)
-            for index in range(choices)
+        opening = header.opening("chat.completion.chunk")
+        written = [
+            _ChoiceChunks(opening, index, include_usage, include_harmony, function_call) for index in range(choices)
         ]
-
-    def write(self, batch: Batch) -> bytes:
-        """Return the chunks of a batch, joined; nothing, if it only says that something is under way."""
-        index, events = batch
-        return self._choices[index].write(events)
-
-    def keep_alive(self) -> bytes:
-        """Return a comment that says what the answer waits for."""
-        waiting = next((choice for choice in self._choices if choice.finish is None), self._choices[0])
-        return waiting_comment(waiting.progress)
-
-    def fail(self, error: ServerError) -> bytes:
-        """Return the error, and the end of the stream."""
-        return b"data: %b\n\n%b" % (orjson.dumps(error_object(error)), _DONE)
-
-    def end(self) -> bytes:
-        """Return the chunk with the usage if it was asked for, and the end of the stream."""
-        if not self._include_usage:
-            return _DONE
-        usage = orjson.dumps(usage_object(self.usage()))
-        return b'data: %b,"choices":[],"usage":%b}\n\n%b' % (self._header, usage, _DONE)
-
-    def usage(self) -> Usage:
-        """Return what has been used so far."""
-        return total_usage(choice.finish for choice in self._choices)
-
-    def resumed(self) -> int:
-        """Return how many times an engine was lost in the middle of it."""
-        return sum(choice.finish.resumed for choice in self._choices if choice.finish is not None)
+        super().__init__(opening, written, candidates=choices, include_usage=include_usage)
 
 
 class _ChoiceChunks:
@@ -205,14 +169,3 @@ class _ChoiceChunks:
         timings = b',"timings":' + orjson.dumps(finish.timings) if finish.timings else b""
         reason = orjson.dumps(finish_reason(finish, self._function_call))
         return b'%b},"logprobs":null,"finish_reason":%b}]%b%b' % (delta, reason, timings, self._usage)
-
-
-def waiting_comment(progress: Progress | None) -> bytes:
-    """Return the comment of a stream that says what its answer waits for."""
-    if progress is None:
-        return b": waiting\n\n"
-    if progress.stage == "prefill" and progress.total:
-        return b": prefill %d/%d\n\n" % (progress.done, progress.total)
-    if progress.stage == "queued" and progress.done:
-        return b": queued at place %d\n\n" % progress.done
-    return b": %b\n\n" % progress.stage.encode()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
 from lemonade_like.api.answer import ErrorAnswer
 from lemonade_like.api.body import read_json_object
-from lemonade_like.api.connection import while_connected
+from lemonade_like.api.folded import folded
 from lemonade_like.api.intake import for_client
+from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.openai.choices import few_at_once, side_by_side
 from lemonade_like.api.openai.completions.echo import echoing
 from lemonade_like.api.openai.completions.schema import Completion, CompletionChunk, CreateCompletionRequest
@@ -72,15 +71,8 @@ async def create_completion(request: Request) -> Response:
         candidates=body.candidates,
         with_logprobs=body.logprobs is not None,
     )
-
-    async def gather() -> None:
-        async with aclosing(batches):
-            async for batch in batches:
-                fold.add(batch)
-
-    await while_connected(request.receive, gather())
-    note_answer(request.scope, fold)
-    return Response(orjson.dumps(fold.answer()), media_type="application/json")
+    await folded(request, batches, fold)
+    return json_answer(fold.answer())
 
 
 async def _read(request: Request) -> tuple[CreateCompletionRequest, list[CompletionRequest]]:

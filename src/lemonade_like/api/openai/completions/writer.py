@@ -9,60 +9,27 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from lemonade_like.api.errors import error_object
-from lemonade_like.api.openai.objects import usage_object
-from lemonade_like.api.openai.writer import waiting_comment
+from lemonade_like.api.openai.chunks import ChunkStream
+from lemonade_like.api.openai.objects import times_resumed, total_usage, usage_object
 from lemonade_like.turns.events import ContentDelta, Event, Finish, Progress, TokenLogprob, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from lemonade_like.api.openai.objects import AnswerHeader, Batch
-    from lemonade_like.errors import ServerError
 
-_DONE: Final = b"data: [DONE]\n\n"
 OBJECT: Final = "text_completion"
 
 
-class CompletionChunks:
+class CompletionChunks(ChunkStream):
     """Writes completions as a stream of chunks; ``candidates`` is how many there are of each prompt."""
 
     def __init__(
         self, header: AnswerHeader, *, choices: int = 1, candidates: int = 1, include_usage: bool = False
     ) -> None:
-        self._header = orjson.dumps(header.fields(OBJECT)).removesuffix(b"}")
-        self._include_usage = include_usage
-        self._candidates = candidates
-        self._choices = [_ChoiceChunks(self._header, index, include_usage) for index in range(choices)]
-
-    def write(self, batch: Batch) -> bytes:
-        """Return the chunks of a batch, joined; nothing, if it only says that something is under way."""
-        index, events = batch
-        return self._choices[index].write(events)
-
-    def keep_alive(self) -> bytes:
-        """Return a comment that says what the answer waits for."""
-        waiting = next((choice for choice in self._choices if choice.finish is None), self._choices[0])
-        return waiting_comment(waiting.progress)
-
-    def fail(self, error: ServerError) -> bytes:
-        """Return the error, and the end of the stream."""
-        return b"data: %b\n\n%b" % (orjson.dumps(error_object(error)), _DONE)
-
-    def end(self) -> bytes:
-        """Return the chunk with the usage if it was asked for, and the end of the stream."""
-        if not self._include_usage:
-            return _DONE
-        usage = orjson.dumps(usage_object(self.usage()))
-        return b'data: %b,"choices":[],"usage":%b}\n\n%b' % (self._header, usage, _DONE)
-
-    def usage(self) -> Usage:
-        """Return what has been used so far."""
-        return _total([choice.finish for choice in self._choices], self._candidates)
-
-    def resumed(self) -> int:
-        """Return how many times an engine was lost in the middle of it."""
-        return sum(choice.finish.resumed for choice in self._choices if choice.finish is not None)
+        opening = header.opening(OBJECT)
+        written = [_ChoiceChunks(opening, index, include_usage) for index in range(choices)]
+        super().__init__(opening, written, candidates=candidates, include_usage=include_usage)
 
 
 class _ChoiceChunks:
@@ -138,11 +105,11 @@ class CompletionFold:
 
     def usage(self) -> Usage:
         """Return what has been used so far, also for candidates that are not given."""
-        return _total([choice.finish for choice in self._choices], self._candidates)
+        return total_usage([choice.finish for choice in self._choices], self._candidates)
 
     def resumed(self) -> int:
         """Return how many times an engine was lost in the middle of it."""
-        return sum(choice.finish.resumed for choice in self._choices if choice.finish is not None)
+        return times_resumed(choice.finish for choice in self._choices)
 
     def _best(self, candidates: list[_FoldedChoice]) -> list[_FoldedChoice]:
         if self._given == len(candidates):
@@ -193,14 +160,3 @@ def _spelling(token: str, spelled: list[int]) -> str:
     except UnicodeDecodeError:
         return "bytes:" + "".join(f"\\x{byte:02x}" for byte in spelled)
     return token
-
-
-def _total(finishes: Sequence[Finish | None], candidates: int) -> Usage:
-    """Return the usage of all; so many in a row share a prompt, which counts once."""
-    total = Usage()
-    for first in range(0, len(finishes), candidates):
-        usages = [finish.usage for finish in finishes[first : first + candidates] if finish is not None]
-        total.prompt_tokens += max((usage.prompt_tokens for usage in usages), default=0)
-        total.cached_tokens += max((usage.cached_tokens for usage in usages), default=0)
-        total.completion_tokens += sum(usage.completion_tokens for usage in usages)
-    return total

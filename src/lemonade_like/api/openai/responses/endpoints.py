@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 
-import orjson
 from fastapi import APIRouter, Query, Request, Response
 
 from lemonade_like.api.body import read_json_object
-from lemonade_like.api.connection import while_connected
+from lemonade_like.api.folded import folded
 from lemonade_like.api.intake import for_client
+from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.openai.responses.answers import (
     DeletedResponse,
     InputItemList,
@@ -71,9 +71,7 @@ async def create_response(request: Request) -> Response:
         stored = StoredResponse(header.id, fold.response(), items, body.previous_response_id)
         await rooms.responses.put(wanted.owner, stored)
 
-    batches = _followed(
-        rooms.turns.run(wanted), fold if is_kept or not body.stream else None, keep if is_kept else None
-    )
+    batches = _followed(rooms.turns.run(wanted), fold if is_kept and body.stream else None, keep)
     if body.stream:
         writer = EventWriter(header)
         return EventStream(
@@ -83,14 +81,10 @@ async def create_response(request: Request) -> Response:
             keep_alive_seconds=rooms.keep_alive_seconds,
         )
 
-    async def gather() -> None:
-        async with aclosing(batches):
-            async for _ in batches:
-                pass
-
-    await while_connected(request.receive, gather())
-    note_answer(request.scope, fold)
-    return _json(fold.response())
+    await folded(request, batches, fold)
+    if is_kept:
+        await keep()
+    return json_answer(fold.response())
 
 
 @router.post(
@@ -109,7 +103,7 @@ async def count_input_tokens(request: Request) -> Response:
         prompt = await services(request).turns.render(wanted)
     except BadRequest as error:
         raise own_words(error) from error
-    return _json({"object": "response.input_tokens", "input_tokens": len(prompt.ids)})
+    return json_answer({"object": "response.input_tokens", "input_tokens": len(prompt.ids)})
 
 
 @router.get(
@@ -127,7 +121,7 @@ async def retrieve_response(request: Request, response_id: str, stream: bool = F
             code="invalid_value",
         )
     stored = await kept_response(services(request).responses, _owner(request), response_id)
-    return _json(stored.response)
+    return json_answer(stored.response)
 
 
 @router.delete(
@@ -140,7 +134,7 @@ async def delete_response(request: Request, response_id: str) -> Response:
     """Forget a response. Those that continue it cannot be continued any more."""
     if not await services(request).responses.delete(_owner(request), response_id):
         raise not_found(response_id)
-    return _json({"id": response_id, "object": "response", "deleted": True})
+    return json_answer({"id": response_id, "object": "response", "deleted": True})
 
 
 @router.get(
@@ -167,7 +161,7 @@ async def list_input_items(
             )
         items = items[place + 1 :]
     page = items[:limit]
-    return _json(
+    return json_answer(
         {
             "object": "list",
             "data": page,
@@ -202,16 +196,16 @@ async def _read(request: Request, form: type[BodyT]) -> tuple[BodyT, TurnRequest
 async def _followed(
     batches: AsyncGenerator[list[Event], None],
     fold: ResponseFold | None,
-    keep: Callable[[], Awaitable[None]] | None,
+    keep: Callable[[], Awaitable[None]],
 ) -> AsyncGenerator[Sequence[Event], None]:
-    """The batches of a turn, its errors in the words of this API. What is to be kept is kept before its end is told:
-    the client may go on at once."""
+    """The batches of a turn, its errors in the words of this API. With a ``fold`` the response is kept before its end
+    is told: the client may go on at once."""
     try:
         async with aclosing(batches):
             async for batch in batches:
                 if fold is not None:
                     fold.add(batch)
-                    if keep is not None and fold.finished:
+                    if fold.finished:
                         await keep()
                 yield batch
     except BadRequest as error:
@@ -221,10 +215,6 @@ async def _followed(
 def _owner(request: Request) -> str:
     owner: str = getattr(request.state, "owner", "")
     return owner
-
-
-def _json(content: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(content), media_type="application/json")
 
 
 def _note_tools_left_out(request: Request, body: CountInputTokensRequest) -> None:
