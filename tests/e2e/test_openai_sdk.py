@@ -73,6 +73,16 @@ async def test_the_asynchronous_client_streams(async_client: openai.AsyncOpenAI)
     assert collector.answer.usage is not None
 
 
+def test_the_sdks_own_stream_follows_several_choices(client: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {"model": TINY, "messages": _ask("What is 2+2?"), "temperature": 0, "n": 3}
+    for _ in range(3):
+        with client.chat.completions.stream(**asked) as stream:
+            stream.until_done()
+            completion = stream.get_final_completion()
+        assert len({choice.message.content for choice in completion.choices}) == 1
+        assert [choice.index for choice in completion.choices] == [0, 1, 2]
+
+
 def test_a_tool_loop_ends_in_an_answer(client: openai.OpenAI) -> None:
     messages = _ask("What is the weather in Tokyo?")
     first = client.chat.completions.create(model=TINY, messages=messages, tools=[WEATHER], temperature=0)

@@ -9,14 +9,16 @@ Chat Completions, Responses and Anthropic's Messages over the same models, and w
 the format that GPT-OSS models were trained on.
 
 **Where.** Point a client's `base_url` at `/v1` of this server. Everything is also under `/api/v1`, where Lemonade's
-clients look for it, and does the same; `/health`, `/live` and `/metrics` are at the root, too. Every `GET` takes `HEAD`.
+clients look for it, and does the same; `/health`, `/live` and `/metrics` are at the root, too. Every `GET` takes
+`HEAD`.
 
 **Keys.** If the server was started with an API key, send it as `Authorization: Bearer KEY` or `x-api-key: KEY`.
 Otherwise any key will do, or none. Only the probes and this page are open to everybody; what concerns everybody wants
 the admin key.
 
 **Requests** are JSON objects of at most 64 MiB, whatever their content type says. Fields that an endpoint does not know
-are ignored, as OpenAI's clients expect (those that load and manage models refuse them); a field with a value that it cannot have is a 400 that names it.
+are ignored, as OpenAI's clients expect, but refused where models are loaded and managed; a field with a value that it
+cannot have is a 400 that names it.
 
 **Streams** are server-sent events. What goes wrong before the first of them has its own status; what goes wrong later
 is an event. A silent stream sends comments every few seconds, so that no proxy cuts it.

@@ -238,6 +238,25 @@ def test_a_keep_alive_says_what_is_waited_for(progress: Progress | None, comment
     assert writer.keep_alive() == comment
 
 
+def test_all_choices_begin_in_their_order_whichever_speaks_first() -> None:
+    writer = ChunkWriter(HEADER, choices=3)
+    batches: list[tuple[int, list[Event]]] = [
+        (2, [Progress("prefill", 1, 2)]),
+        (1, [ReasoningDelta("Hm")]),
+        (1, [ContentDelta("B")]),
+        (0, [ContentDelta("A")]),
+        *((index, [Finish("stop", USAGE)]) for index in (2, 0, 1)),
+    ]
+    chunks = objects(b"".join([writer.write(batch) for batch in batches] + [writer.end()]))[:-1]
+    choices = [chunk["choices"][0] for chunk in chunks]
+
+    assert [choice["index"] for choice in choices] == [0, 1, 2, 1, 0, 2, 0, 1]
+    roles = [choice["index"] for choice in choices if "role" in choice["delta"]]
+    assert roles == [0, 1, 2]
+    said = ["".join(each["delta"].get("content", "") for each in choices if each["index"] == n) for n in range(3)]
+    assert said == ["A", "B", ""]
+
+
 def test_a_keep_alive_is_about_a_choice_that_is_not_finished() -> None:
     writer = ChunkWriter(HEADER, choices=2)
     writer.write((0, [Progress("prefill", 1, 2), Finish("stop", USAGE)]))

@@ -35,6 +35,8 @@ from lemonade_like.turns.events import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from lemonade_like.api.openai.objects import Batch
+
 
 _SILENT: Final = (Progress, MessageEnd, ServerTools)
 
@@ -56,6 +58,20 @@ class ChunkWriter(ChunkStream):
             _ChoiceChunks(opening, index, include_usage, include_harmony, function_call) for index in range(choices)
         ]
         super().__init__(opening, written, candidates=choices, include_usage=include_usage)
+        #: The choices, until the first of them speaks.
+        self._silent = written if choices > 1 else []
+
+    def write(self, batch: Batch) -> bytes:
+        """Return the chunks of a batch, joined; nothing, if it only says that something is under way.
+
+        With the first words of any choice all of them begin, in their order: OpenAI's SDK knows no choice 1 before 0.
+        """
+        written = super().write(batch)
+        if not (written and self._silent):
+            return written
+        (place, _), others = batch, [choice.begin() for choice in self._silent]
+        self._silent = []
+        return b"".join([*others[:place], written, *others[place + 1 :]])
 
 
 class _ChoiceChunks:
@@ -87,6 +103,15 @@ class _ChoiceChunks:
         if self._function_call:
             self._tool_call = self._delta + b'"function_call":{"arguments":'
             self._after_arguments = b"}"
+
+    def begin(self) -> bytes:
+        """The chunk that says whose message it is; nothing, if that has been said."""
+        if not self._role_is_due:
+            return b""
+        first = self._content + b'""' + self._close
+        self._role_is_due = False
+        self._begin_deltas_with(b"")
+        return first
 
     def write(self, events: Sequence[Event]) -> bytes:
         if self._role_is_due:
