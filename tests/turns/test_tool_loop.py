@@ -12,6 +12,7 @@ import pytest
 from lemonade_like.errors import BadRequest, ContextLengthExceeded, QueueFull, ServerError, ShuttingDown
 from lemonade_like.harmony.messages import ChatMessage, FunctionTool, TextPart, ToolCall
 from lemonade_like.tools.errors import ToolFailed, ToolServerUnavailable
+from lemonade_like.turns import rounds
 from lemonade_like.turns.events import (
     ContentDelta,
     Event,
@@ -26,6 +27,7 @@ from lemonade_like.turns.events import (
     Usage,
 )
 from lemonade_like.turns.request import ToolServerUse, TurnRequest
+from lemonade_like.turns.rounds import Round
 from lemonade_like.turns.tool_loop import LoopLimits, ToolLoop
 from tests.support.toolboxes import FakeConnection, tool, toolbox
 
@@ -309,6 +311,19 @@ class TestTheEnd:
                 if isinstance(batch[0], ServerToolResult):
                     break
         assert stopped.is_set()
+
+
+def test_the_start_of_a_call_does_not_put_together_those_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    put_together: list[str] = []
+    call = rounds._Written.call
+    monkeypatch.setattr(
+        rounds._Written, "call", property(lambda self: put_together.append(self.id) or call.__get__(self))
+    )
+    turn = Round(set(), set())
+    for place in range(3):
+        assert turn.take([ToolCallStart(place + 1, f"c{place}", "mine")]) == [ToolCallStart(place, f"c{place}", "mine")]
+    assert put_together == []
+    assert len(turn.own_calls) == 3
 
 
 class TestTheClientsOwnTools:
