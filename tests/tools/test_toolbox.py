@@ -251,7 +251,7 @@ async def test_whatever_goes_wrong_with_a_listing_is_told_as_the_servers_fault(
 async def test_a_connection_that_does_not_close_is_broken_off(tmp_path: Path, listing: Listing) -> None:
     connection = Connection("mine", stdio(tmp_path), tmp_path / "stderr")
     await connection.tools()
-    await connection.close()
+    await asyncio.wait_for(connection.close(), 10)
     assert listing.closing.is_set()
     assert listing.closed
 

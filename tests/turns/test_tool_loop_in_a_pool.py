@@ -93,7 +93,7 @@ async def test_a_drain_does_not_send_away_a_turn_that_continues_an_answer(
         pool, model = one.rooms.pool, one.rooms.model
         async with pool.lease(model):
             one.go.set()
-            while not pool._scheduler.state(model).queue:
+            while not (pool._scheduler.state(model).queue or one.answer.done()):
                 await asyncio.sleep(0)
             drain = asyncio.create_task(pool.drain())
             while not pool.draining:
@@ -109,7 +109,7 @@ async def test_a_full_line_does_not_cut_an_answer(tmp_path: Path, vocabulary: Pa
             with pytest.raises(QueueFull):
                 await one.rooms.ask()
             one.go.set()
-            while len(pool._scheduler.state(model).queue) < 2:
+            while len(pool._scheduler.state(model).queue) < 2 and not one.answer.done():
                 await asyncio.sleep(0)
             assert not waits.granted
         assert await one.is_whole()
