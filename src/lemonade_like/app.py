@@ -105,7 +105,7 @@ async def open_services(
         turns = observation.of(Turns(pool, _turn_options(settings), recorder), pool.known_name)
         toolbox = open_toolbox(settings.tool_servers, settings.log_dir)
         services = Services(
-            turns=ToolLoop(turns, toolbox, _loop_limits(settings)),
+            turns=ToolLoop(turns, toolbox, _loop_limits(settings), pool.answer),
             texts=turns,
             vectors=observation.of_vectors(Vectors(pool), pool.known_name),
             pool=pool,

@@ -15,6 +15,7 @@ from lemonade_like.pool.queue import FairQueue
 class One:
     number: int
     client: str
+    continues: bool = False
 
 
 def filled(clients: str) -> FairQueue[One]:
@@ -51,6 +52,23 @@ def test_who_came_too_late_is_passed_over_without_losing_its_place() -> None:
     assert emptied(queue, before=1) == [One(0, "a")]
     assert queue.count(before=2) == 1
     assert [one.number for one in emptied(queue)] == [1, 2, 3]
+
+
+def test_who_continues_comes_before_its_clients_others_and_before_no_other_client() -> None:
+    queue = filled("bbaaa")
+    queue.add(One(5, "a", continues=True))
+    queue.add(One(6, "a", continues=True))
+    queue.add(One(7, "a"))
+    assert queue.oldest() == 0
+    assert [one.number for one in emptied(queue)] == [0, 5, 1, 6, 2, 3, 4, 7]
+
+
+def test_who_continues_and_came_too_late_holds_up_none_of_its_clients_others() -> None:
+    queue = filled("aa")
+    queue.add(One(2, "a", continues=True))
+    assert queue.oldest() == 0
+    assert [one.number for one in emptied(queue, before=2)] == [0, 1]
+    assert [one.number for one in emptied(queue)] == [2]
 
 
 def test_who_leaves_is_passed_over() -> None:

@@ -45,6 +45,30 @@ def test_turns_beyond_the_slots_wait_and_those_beyond_the_queue_are_sent_away(wo
     world.arrive("a")
 
 
+def test_a_turn_that_continues_an_answer_waits_however_many_do(world: World) -> None:
+    world.slots = 1
+    places = [world.arrive("a") for _ in range(4)]
+    world.settle()
+    with pytest.raises(QueueFull):
+        world.arrive("a")
+    continues = world.arrive("a", continues=True)
+    world.leave(places[0])
+    assert world.served == [places[0], continues]
+
+
+def test_a_turn_that_continues_an_answer_waits_for_an_engine_that_keeps_crashing(world: World) -> None:
+    for _ in range(2):
+        place = world.arrive("a")
+        world.settle()
+        world.leave(place)
+        world.crash("a")
+    with pytest.raises(EngineUnavailable):
+        world.arrive("a")
+    continues = world.arrive("a", continues=True)
+    world.settle(LONGEST_BACK_OFF)
+    assert world.served[-1] is continues
+
+
 def test_a_slot_is_spare_if_whoever_comes_now_gets_it(world: World) -> None:
     assert world.scheduler.spare_slots("a") == 0
     places = [world.arrive("a")]
@@ -354,16 +378,20 @@ class PoolMachine(RuleBasedStateMachine):
         self.world = World(SIZES, limits, Rules(queue_size=3, slots=2, idle_timeout=idle))
         self.dead: dict[Place, None] = {}
 
-    @rule(model=st.sampled_from("abc"), client=st.sampled_from("xyz"), turn=st.sampled_from([True, True, True, False]))
-    def arrive(self, model: str, client: str, turn: bool) -> None:
+    @rule(
+        model=st.sampled_from("abc"),
+        client=st.sampled_from("xyz"),
+        kind=st.sampled_from(["turn", "turn", "later turn", "call"]),
+    )
+    def arrive(self, model: str, client: str, kind: str) -> None:
         state = self.world.scheduler.state(model)
         try:
-            self.world.arrive(model, client, turn=turn)
+            self.world.arrive(model, client, turn=kind != "call", continues=kind == "later turn")
         except QueueFull:
-            assert turn
+            assert kind == "turn"
             assert len(state.queue) >= 3
         except EngineUnavailable as unavailable:
-            assert turn
+            assert kind == "turn"
             assert 1 <= (unavailable.retry_after or 0) <= LONGEST_BACK_OFF
             assert state.failures > 1
 

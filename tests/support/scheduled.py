@@ -42,8 +42,8 @@ class World:
 
     # -- what happens in the world --------------------------------------------------------------------------------
 
-    def arrive(self, model: str, client: str = "", *, turn: bool = True) -> Place:
-        place = self.scheduler.arrive(model, client, self.now, turn=turn)
+    def arrive(self, model: str, client: str = "", *, turn: bool = True, continues: bool = False) -> Place:
+        place = self.scheduler.arrive(model, client, self.now, turn=turn, continues=continues)
         self.arrivals += 1
         self.waiting[place] = None
         self.step()
@@ -159,7 +159,7 @@ class World:
 
     def check(self) -> None:
         running = Counter(place.model for place in self.running)
-        waiting = Counter(place.model for place in self.waiting if place.turn)
+        waiting = Counter(place.model for place in self.waiting if place.turn and not place.continues)
         assert all(count <= self.slots for count in running.values()), "more turns than slots"
         most = self.rules.queue_size + max(self.slots, self.rules.slots)
         assert all(count <= most for count in waiting.values()), "the queue has no bound"

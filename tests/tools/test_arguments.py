@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
+from jsonschema.exceptions import ValidationError
 
-from lemonade_like.tools.arguments import ArgumentCheck, parsed_arguments
+from lemonade_like.tools.arguments import MAX_BYTES, ArgumentCheck, parsed_arguments
 from lemonade_like.tools.errors import InvalidArguments
 
 SCHEMA: dict[str, Any] = {
@@ -28,24 +30,84 @@ SCHEMA: dict[str, Any] = {
         ({"path": "x", "lines": "y" * 1000}, "arguments.lines", "…"),
     ],
 )
-def test_what_is_wrong_is_named_by_its_path(arguments: dict[str, Any], param: str, part: str) -> None:
+async def test_what_is_wrong_is_named_by_its_path(arguments: dict[str, Any], param: str, part: str) -> None:
     with pytest.raises(InvalidArguments) as caught:
-        ArgumentCheck(SCHEMA, "read").check(arguments)
+        await ArgumentCheck(SCHEMA, "read").check(arguments)
     assert (caught.value.param, caught.value.status) == (param, 400)
     assert part in caught.value.message
     assert len(caught.value.message) < 400
 
 
-def test_what_is_right_passes() -> None:
-    ArgumentCheck(SCHEMA, "read").check({"path": "x", "lines": [1]})
+async def test_what_is_right_passes() -> None:
+    await ArgumentCheck(SCHEMA, "read").check({"path": "x", "lines": [1]})
 
 
 @pytest.mark.parametrize(
     "schema",
-    [{"type": "nonsense"}, {"$ref": "http://127.0.0.1:9/schema.json"}, {"$ref": "#/nowhere"}, {"$ref": "#"}],
+    [
+        {"type": "nonsense"},
+        {"$ref": "http://127.0.0.1:9/schema.json"},
+        {"$ref": "#/nowhere"},
+        {"$ref": "#"},
+        {"$ref": "http://[/x"},
+        {"$schema": 5},
+        {"$schema": []},
+        {"$id": 5},
+        {"$id": "http://[/x", "properties": {"any": {"$ref": "y"}}},
+        {"properties": {"any": {"pattern": "("}}},
+    ],
 )
-def test_a_schema_that_is_none_checks_nothing_and_fetches_nothing(schema: dict[str, Any]) -> None:
-    ArgumentCheck(schema, "read").check({"any": "thing"})
+async def test_a_schema_that_is_none_checks_nothing_and_fetches_nothing(schema: dict[str, Any]) -> None:
+    await ArgumentCheck(schema, "read").check({"any": "thing"})
+
+
+def test_it_is_told_whether_there_is_a_schema_to_check_by() -> None:
+    assert ArgumentCheck(SCHEMA, "read").checks
+    assert not ArgumentCheck({"$schema": 5}, "read").checks
+
+
+async def test_of_many_errors_the_first_is_looked_for_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = 0
+    make = ValidationError.__init__
+
+    def counting(self: ValidationError, *args: Any, **more: Any) -> None:
+        nonlocal made
+        made += 1
+        make(self, *args, **more)
+
+    monkeypatch.setattr(ValidationError, "__init__", counting)
+    with pytest.raises(InvalidArguments) as caught:
+        await ArgumentCheck(SCHEMA, "read").check({"path": "x", "lines": ["y"] * 50_000})
+    assert caught.value.param == "arguments.lines[0]"
+    assert made == 1
+
+
+@pytest.mark.parametrize(("items", "beside"), [(10, False), (50_000, True)])
+async def test_what_is_large_is_checked_beside_the_event_loop(
+    items: int, beside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    check = ArgumentCheck._check
+
+    def noting(self: ArgumentCheck, *args: Any) -> None:
+        threads.append(threading.get_ident())
+        check(self, *args)
+
+    monkeypatch.setattr(ArgumentCheck, "_check", noting)
+    await ArgumentCheck(SCHEMA, "read").check({"path": "x", "lines": [1] * items})
+    assert (threads[0] != threading.get_ident()) is beside
+
+
+async def test_what_is_nested_too_deeply_to_be_followed_is_left_to_the_tool() -> None:
+    deep = parsed_arguments('{"a":' * 900 + "1" + "}" * 900, "read")
+    await ArgumentCheck({"properties": {"a": {"$ref": "#"}}}, "read").check(deep)
+
+
+def test_a_model_that_writes_too_much_is_told() -> None:
+    most = MAX_BYTES - len('{"a":""}')
+    assert parsed_arguments(f'{{"a":"{"x" * most}"}}', "read")
+    with pytest.raises(InvalidArguments, match="more than 1,000,000 bytes"):
+        parsed_arguments(f'{{"a":"{"x" * most}y"}}', "read")
 
 
 def test_a_models_arguments_are_read_as_an_object() -> None:

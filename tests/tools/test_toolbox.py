@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+import os
+import shlex
+import stat
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
+import anyio
 import psutil
 import pytest
+from mcp_types import ListToolsResult
+from mcp_types import Tool as McpTool
 
 from lemonade_like.settings.tools import ToolServer
 from lemonade_like.tools.connection import Connection
@@ -20,9 +28,10 @@ from lemonade_like.tools.errors import (
 )
 from lemonade_like.tools.toolbox import Toolbox, open_toolbox
 from tests.support.toolboxes import FakeConnection, tool, toolbox
-from tests.tools.conftest import http_process, log_of, opened, stdio, until_logged
+from tests.tools.conftest import SERVER, http_process, log_of, opened, stdio, until_logged
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 WEATHER = '{"temperature": 22, "condition": "sunny"}'
@@ -168,6 +177,94 @@ async def test_closing_while_a_server_is_still_starting_leaves_no_process(tmp_pa
         await asyncio.sleep(0.01)
     await tools.close()
 
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+
+
+async def test_only_we_may_read_what_a_process_has_said(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "tools-mine.log"
+    log.parent.mkdir()
+    log.touch(0o644)
+    async with opened(tmp_path, mine=stdio(tmp_path)) as tools:
+        await tools.report()
+    assert os.name == "nt" or stat.S_IMODE(log.stat().st_mode) == 0o600
+
+
+class Listing:
+    """An open connection that lists what it is told to, and then ``error``."""
+
+    def __init__(self) -> None:
+        self.schemas: list[dict[str, Any]] = [{"type": "object"}, {"type": "object"}]
+        self.error: Exception | None = None
+        self.closing = asyncio.Event()
+        self.closed = False
+
+    async def list_tools(self, **_: Any) -> ListToolsResult:
+        if self.error is not None:
+            raise self.error
+        return ListToolsResult(
+            tools=[McpTool(name=name, input_schema=schema) for name, schema in zip("ab", self.schemas, strict=True)]
+        )
+
+    @asynccontextmanager
+    async def connect(self, *_: Any, **__: Any) -> AsyncIterator[Listing]:
+        try:
+            yield self
+            self.closing.set()
+            await asyncio.Event().wait()
+        finally:
+            self.closed = True
+
+
+@pytest.fixture
+def listing(monkeypatch: pytest.MonkeyPatch) -> Listing:
+    one = Listing()
+    monkeypatch.setattr("lemonade_like.tools.connection.connect", one.connect)
+    monkeypatch.setattr("lemonade_like.tools.connection._CLOSE_SECONDS", 0.05)
+    return one
+
+
+async def test_a_tool_that_is_listed_again_as_it_was_keeps_its_check(tmp_path: Path, listing: Listing) -> None:
+    connection = Connection("mine", stdio(tmp_path), tmp_path / "stderr")
+    first = await connection.tools()
+    listing.schemas[1] = {"type": "object", "required": ["x"]}
+    connection._changed()
+    second = await connection.tools()
+    await connection.close()
+
+    assert second[0].arguments is first[0].arguments
+    assert second[1] != first[1]
+
+
+@pytest.mark.parametrize("error", [ValueError("no page"), anyio.ClosedResourceError()])
+async def test_whatever_goes_wrong_with_a_listing_is_told_as_the_servers_fault(
+    tmp_path: Path, listing: Listing, error: Exception
+) -> None:
+    connection = Connection("mine", stdio(tmp_path), tmp_path / "stderr")
+    await connection.tools()
+    listing.error = error
+    connection._changed()
+    (report,) = await Toolbox({"mine": connection}).report()
+    await connection.close()
+    assert report.error is not None
+
+
+async def test_a_connection_that_does_not_close_is_broken_off(tmp_path: Path, listing: Listing) -> None:
+    connection = Connection("mine", stdio(tmp_path), tmp_path / "stderr")
+    await connection.tools()
+    await asyncio.wait_for(connection.close(), 10)
+    assert listing.closing.is_set()
+    assert listing.closed
+
+
+async def test_a_process_that_does_not_want_to_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcp.client.stdio.PROCESS_TERMINATION_TIMEOUT", 0.1)
+    monkeypatch.setattr("mcp.client.stdio.FORCE_KILL_TIMEOUT", 0.1)
+    script = (
+        f"trap '' TERM; echo $$ > {tmp_path}/pid; {shlex.quote(sys.executable)} {SERVER}; while :; do sleep 1; done"
+    )
+    server = ToolServer(command="sh", args=("-c", script), env={"TOOL_LOG": str(tmp_path)})
+    async with opened(tmp_path, stubborn=server) as tools:
+        assert await call(tools, "get_weather", location="Rome") == WEATHER
     assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lemonade_like.errors import BadRequest, ContextLengthExceeded, ServerError
+from lemonade_like.errors import BadRequest, ContextLengthExceeded, QueueFull, ServerError, ShuttingDown
 from lemonade_like.harmony.messages import ChatMessage, FunctionTool, TextPart, ToolCall
 from lemonade_like.tools.errors import ToolFailed, ToolServerUnavailable
+from lemonade_like.turns import rounds
 from lemonade_like.turns.events import (
     ContentDelta,
     Event,
@@ -26,6 +27,7 @@ from lemonade_like.turns.events import (
     Usage,
 )
 from lemonade_like.turns.request import ToolServerUse, TurnRequest
+from lemonade_like.turns.rounds import Round
 from lemonade_like.turns.tool_loop import LoopLimits, ToolLoop
 from tests.support.toolboxes import FakeConnection, tool, toolbox
 
@@ -252,12 +254,24 @@ class TestTheEnd:
         events = await run(loop_of(script), replace(ASKED, max_tokens=5))
         assert events[-1].reason == "length"  # type: ignore[union-attr]
 
-    async def test_results_that_leave_no_room_end_the_answer_and_lose_nothing(self) -> None:
-        script = Script(called(weather(), text="I look."), ContextLengthExceeded("too long"))
+    @pytest.mark.parametrize(
+        "error", [ContextLengthExceeded("too long"), QueueFull("too many", retry_after=1), ShuttingDown("stops")]
+    )
+    async def test_what_ends_the_answer_between_two_turns_loses_nothing(self, error: ServerError) -> None:
+        script = Script(called(weather(), text="I look."), error)
         events = await run(loop_of(script))
 
         assert ContentDelta("I look.", "commentary") in events
         assert events[-1].reason == "length"  # type: ignore[union-attr]
+
+    async def test_in_the_first_turn_it_is_an_error(self) -> None:
+        with pytest.raises(ShuttingDown):
+            await run(loop_of(Script(ShuttingDown("stops"))))
+
+    async def test_only_later_turns_continue_the_answer(self) -> None:
+        script = Script(called(weather()), ANSWER)
+        await run(loop_of(script))
+        assert [turn.continues for turn in script.requests] == [False, True]
 
     async def test_a_turn_that_fails_later_fails_the_answer(self) -> None:
         with pytest.raises(ServerError):
@@ -297,6 +311,19 @@ class TestTheEnd:
                 if isinstance(batch[0], ServerToolResult):
                     break
         assert stopped.is_set()
+
+
+def test_the_start_of_a_call_does_not_put_together_those_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    put_together: list[str] = []
+    call = rounds._Written.call
+    monkeypatch.setattr(
+        rounds._Written, "call", property(lambda self: put_together.append(self.id) or call.__get__(self))
+    )
+    turn = Round(set(), set())
+    for place in range(3):
+        assert turn.take([ToolCallStart(place + 1, f"c{place}", "mine")]) == [ToolCallStart(place, f"c{place}", "mine")]
+    assert put_together == []
+    assert len(turn.own_calls) == 3
 
 
 class TestTheClientsOwnTools:

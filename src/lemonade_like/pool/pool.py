@@ -25,7 +25,7 @@ from lemonade_like.pool.resident import FormatT
 from lemonade_like.pool.status import ModelStatus, describe_stage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 
     from lemonade_like.engine.client import EngineClient, EngineConnectionLost
     from lemonade_like.models.registry import Registry
@@ -78,16 +78,19 @@ class Pool(Generic[FormatT]):
         self._places: dict[str, dict[Place, int]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._turn_ended = asyncio.Event()
+        #: Answers of several turns that are being made, whether or not one of their turns runs now.
+        self._answers = 0
         self._draining = False
         self._closing = False
 
     # -- what turns need ------------------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
-    async def ticket(self, name: str, client: str = "") -> AsyncIterator[Ticket[FormatT]]:
+    async def ticket(self, name: str, client: str = "", *, continues: bool = False) -> AsyncIterator[Ticket[FormatT]]:
         """Give a place in the line for the model of that name; ``client`` is whose turn it is, to be fair between them.
 
-        Leaving the block leaves the line, or gives the slot back.
+        Leaving the block leaves the line, or gives the slot back. A turn that ``continues`` an answer, see ``answer``,
+        waits however many do, and is let in while the pool drains, too.
 
         Raises:
             ModelNotFound: there is no such model.
@@ -95,13 +98,23 @@ class Pool(Generic[FormatT]):
             EngineUnavailable: its engine keeps crashing, and is given time.
             ShuttingDown: the server is.
         """
-        place = self._arrive(self._registry.resolve(name), client)
+        place = self._arrive(self._registry.resolve(name), client, continues=continues)
         try:
             yield self._tickets[place]
         finally:
             del self._tickets[place]
             self._scheduler.leave(place, self._clock())
             self._step()
+
+    @contextlib.contextmanager
+    def answer(self) -> Iterator[None]:
+        """Have a drain wait while an answer of several turns is made, also when none of them runs."""
+        self._answers += 1
+        try:
+            yield
+        finally:
+            self._answers -= 1
+            self._turn_ended.set()
 
     @contextlib.asynccontextmanager
     async def lease(self, name: str, client: str = "") -> AsyncIterator[Lease[FormatT]]:
@@ -293,12 +306,13 @@ class Pool(Generic[FormatT]):
         return self._draining
 
     async def drain(self) -> None:
-        """Take no new turns from now on, send away those that wait for a slot, and return when no turn runs."""
+        """Take no new turns from now on, send away those that wait for a slot, and return when no turn runs and no
+        answer is being made. Turns that continue one are neither refused nor sent away."""
         self._draining = True
         for ticket in self._tickets.values():
-            if not ticket.granted:
+            if not (ticket.granted or ticket.place.continues):
                 ticket.refuse(_shutting_down())
-        while any(state.running for state in self._scheduler.states()):
+        while self._answers or any(state.running for state in self._scheduler.states()):
             self._turn_ended.clear()
             await self._turn_ended.wait()
 
@@ -317,12 +331,12 @@ class Pool(Generic[FormatT]):
 
     # -- the owner ------------------------------------------------------------------------------------------------
 
-    def _arrive(self, name: str, client: str, *, turn: bool = True) -> Place:
-        if self._draining:
+    def _arrive(self, name: str, client: str, *, turn: bool = True, continues: bool = False) -> Place:
+        if self._closing or (self._draining and not continues):
             raise _shutting_down()
         self._engines.notice_other_models(name)
         self._engines.notice_deaths()
-        place = self._scheduler.arrive(name, client, self._clock(), turn=turn)
+        place = self._scheduler.arrive(name, client, self._clock(), turn=turn, continues=continues)
         self._tickets[place] = Ticket(self, place)
         self._step()
         return place

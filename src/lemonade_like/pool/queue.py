@@ -24,6 +24,10 @@ class Waiter(Protocol):
     def client(self) -> str:
         """Whose it is."""
 
+    @property
+    def continues(self) -> bool:
+        """Whether it has had its turn before, and goes on from there."""
+
 
 WaiterT = TypeVar("WaiterT", bound=Waiter)
 
@@ -44,14 +48,17 @@ class FairQueue(Generic[WaiterT]):
             yield from (waiter for waiter in round_ if waiter is not None)
 
     def add(self, waiter: WaiterT) -> None:
-        """Put a waiter behind its client's others; a client that had none comes after all that wait."""
-        self._lines.setdefault(waiter.client, deque()).append(waiter)
+        """Put a waiter behind its client's others, or behind those of them that continue if it does so itself; a client
+        that had none comes after all that wait."""
+        line = self._lines.setdefault(waiter.client, deque())
+        line.insert(sum(each.continues for each in line) if waiter.continues else len(line), waiter)
 
     def pop(self, before: int | None = None) -> WaiterT | None:
         """Take out who is served next, of those that arrived ``before`` that number; ``None`` if there is nobody."""
         for client, line in self._lines.items():
-            if before is None or line[0].number < before:
-                waiter = line.popleft()
+            waiter = next((each for each in line if before is None or each.number < before), None)
+            if waiter is not None:
+                line.remove(waiter)
                 del self._lines[client]
                 if line:
                     self._lines[client] = line
@@ -76,4 +83,4 @@ class FairQueue(Generic[WaiterT]):
 
     def oldest(self) -> int | None:
         """Return the smallest number in the line."""
-        return min((line[0].number for line in self._lines.values()), default=None)
+        return min((waiter.number for line in self._lines.values() for waiter in line), default=None)

@@ -72,8 +72,9 @@ class Scheduler:
 
     # -- events ---------------------------------------------------------------------------------------------------
 
-    def arrive(self, name: str, client: str, now: float, *, turn: bool = True) -> Place:
-        """Take in somebody who wants the model. ``turn=False`` wants it loaded, and no slot.
+    def arrive(self, name: str, client: str, now: float, *, turn: bool = True, continues: bool = False) -> Place:
+        """Take in somebody who wants the model. ``turn=False`` wants it loaded, and no slot. A turn that ``continues``
+        an answer is refused nothing, since what was written before would be lost: it waits, before its client's others.
 
         Raises:
             QueueFull: too many wait already.
@@ -83,21 +84,25 @@ class Scheduler:
         if not turn:
             # Somebody who asks in so many words may have mended what was wrong.
             model.failures, model.retry_at = 0, 0.0
-        elif model.stage == "cold" and now < model.retry_at:
-            raise model.crash_loop(now)
-        elif len(model.queue) - max(0, model.slots - len(model.running)) >= self._rules.queue_size:
-            raise QueueFull(
-                f"{len(model.queue)} requests wait for {name} already, which is as many as may. Send the request again "
-                "in a moment, or give the server a larger --queue-size or --parallel.",
-                retry_after=model.seconds_to_a_free_place(),
-            )
-        place = Place(self._next_number, name, client, turn, now)
+        elif not continues:
+            self._check_room(model, now)
+        place = Place(self._next_number, name, client, turn, now, continues)
         self._next_number += 1
         if turn:
             model.queue.add(place)
         else:
             model.calls.append(place)
         return place
+
+    def _check_room(self, model: ModelState, now: float) -> None:
+        if model.stage == "cold" and now < model.retry_at:
+            raise model.crash_loop(now)
+        if len(model.queue) - max(0, model.slots - len(model.running)) >= self._rules.queue_size:
+            raise QueueFull(
+                f"{len(model.queue)} requests wait for {model.name} already, which is as many as may. Send the request "
+                "again in a moment, or give the server a larger --queue-size or --parallel.",
+                retry_after=model.seconds_to_a_free_place(),
+            )
 
     def leave(self, place: Place, now: float) -> None:
         """Forget a place: it leaves the line, or gives its slot back. May be called again."""

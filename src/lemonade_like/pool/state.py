@@ -25,13 +25,15 @@ Stage = Literal["cold", "surveying", "wanted", "loading", "ready", "stopping"]
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """One who wants a model: a turn that wants a slot, or else somebody who only wants the model loaded."""
+    """One who wants a model: a turn that wants a slot, or else somebody who only wants the model loaded. ``continues``
+    is a turn that goes on with an answer of which others were before."""
 
     number: int
     model: str
     client: str
     turn: bool
     since: float
+    continues: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from lemonade_like.tools.arguments import ArgumentCheck
@@ -30,10 +31,11 @@ class Tool:
     description: str
     schema: dict[str, Any]
     read_only: bool = False
-    arguments: ArgumentCheck = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "arguments", ArgumentCheck(self.schema, self.name))
+    @cached_property
+    def arguments(self) -> ArgumentCheck:
+        """What its arguments are held to."""
+        return ArgumentCheck(self.schema, self.name)
 
     @property
     def word(self) -> str:

@@ -23,6 +23,7 @@ from lemonade_like.tools.results import ToolOutcome, text_of
 from lemonade_like.tools.transport import connect
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from mcp import Client
@@ -45,6 +46,9 @@ _MOST_PAGES: Final = 100
 #: The protocol asks for letters, digits and a few signs. What is no word, no client could send back.
 _NAME: Final = re.compile(r"\S{1,128}")
 _LONGEST_MESSAGE: Final = 500
+#: How long a connection may take to close before it is broken off. The SDK ends a process that does not end by itself,
+#: and takes 7 s at most for that: to break it off before would leave the process.
+_CLOSE_SECONDS: Final = 8.0
 _LATE: Final = f"did not answer in {CONNECT_SECONDS:g} seconds"
 
 
@@ -91,10 +95,10 @@ class Connection:
                 break
             self._stale = False
             try:
-                live.tools = await asyncio.wait_for(self._listed(live.client), self._server.timeout)
+                live.tools = await asyncio.wait_for(self._listed(live.client, live.tools), self._server.timeout)
                 live.listed_at = monotonic()
                 break
-            except (MCPError, OSError, asyncio.TimeoutError) as error:
+            except Exception as error:  # also those of what the SDK is made of
                 live.gone.set()
                 if last:
                     raise self._unavailable(f"does not list its tools: {_said(error)}") from error
@@ -147,8 +151,14 @@ class Connection:
         elif opening is not None:
             for owner in self._owners:
                 owner.cancel()
-        if self._owners:
-            await asyncio.wait(self._owners)
+        if not self._owners:
+            return
+        _, late = await asyncio.wait(self._owners, timeout=_CLOSE_SECONDS)
+        for owner in late:
+            _logger.warning("the tool server %s does not let go of its connection, which is broken off", self.label)
+            owner.cancel()
+        if late:
+            await asyncio.wait(late, timeout=1.0)
 
     def _current(self) -> asyncio.Future[_Live] | None:
         """What is being opened or is open."""
@@ -237,7 +247,9 @@ class Connection:
     def _changed(self) -> None:
         self._stale = True
 
-    async def _listed(self, client: Client) -> tuple[Tool, ...]:
+    async def _listed(self, client: Client, before: Collection[Tool] = ()) -> tuple[Tool, ...]:
+        """Return the tools that may run; those that are as they were ``before`` stay the same, with their checks."""
+        known = {tool.name: tool for tool in before}
         found: list[Tool] = []
         cursor: str | None = None
         for _ in range(_MOST_PAGES):
@@ -256,6 +268,7 @@ class Connection:
             cursor = page.next_cursor
             if cursor is None:
                 break
+        found = [known[tool.name] if known.get(tool.name) == tool else tool for tool in found]
         allowed = self._server.tools
         if allowed is None:
             return tuple(found)

@@ -112,7 +112,7 @@ class Toolbox:
         Raises:
             InvalidArguments, ToolFailed, ToolTimeout, ToolServerUnavailable.
         """
-        tool.arguments.check(arguments)
+        await tool.arguments.check(arguments)
         outcome = await self._servers[tool.label].call(tool, arguments)
         _logger.debug("the tool %s of %s took %.2f s", tool.name, tool.label, outcome.seconds)
         return outcome

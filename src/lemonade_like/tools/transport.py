@@ -71,12 +71,19 @@ def _as_process(
             env={name: value.get_secret_value() for name, value in server.env.items()},
             cwd=server.cwd,
         )
-        log.parent.mkdir(parents=True, exist_ok=True)
+        _make_private(log)
         with log.open("w", encoding="utf-8") as stderr:
             async with stdio_client(parameters, stderr) as (read, write):
                 yield _Watched(read, on_lost), write
 
     return open_()
+
+
+def _make_private(log: Path) -> None:
+    """Have only us read it: nobody knows what a process writes there."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.touch(0o600)
+    log.chmod(0o600)
 
 
 class _Watched:

@@ -75,6 +75,8 @@ class TurnRequest:
     is not seen by another. ``client`` says who is in line, to be fair between those who wait; empty is the owner.
     ``model_identity``, ``knowledge_cutoff`` and ``current_date`` (``YYYY-MM-DD``) are what the
     system message says instead of the server's own. ``on_slot`` is called when the turn has its slot.
+    ``continues`` says that the turn goes on with an answer of which others were before, and which neither a full queue
+    nor a server that drains is to cut.
 
     ``tool_servers`` are those whose tools the server runs itself, beside the client's own ``tools``; of those in
     ``allowed_servers`` all may be called, whatever ``allowed_tools`` says. ``max_tool_rounds`` bounds how many turns
@@ -109,6 +111,7 @@ class TurnRequest:
     max_tool_rounds: int | None = None
     max_server_calls: int | None = None
     server_calls: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    continues: bool = False
     on_slot: Callable[[], None] | None = field(default=None, compare=False, repr=False)
 
     @property

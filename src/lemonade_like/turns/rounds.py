@@ -52,6 +52,7 @@ class Round:
         self._content: list[str] = []
         self._reasoning: list[str] = []
         self._calls: dict[int, _Written] = {}
+        self._shown = 0
 
     def take(self, events: Iterable[Event]) -> list[Event]:
         """Take what the turn says; returns what the client is to see of it."""
@@ -64,9 +65,10 @@ class Round:
                 self._reasoning.append(event.text)
                 shown.append(ReasoningDelta("\n" + event.text) if self._is_due(ReasoningDelta) else event)
             elif isinstance(event, ToolCallStart):
-                index = None if event.name in self._server else len(self.own_calls)
+                index = None if event.name in self._server else self._shown
                 self._calls[event.index] = _Written(event.id, event.name, index)
                 if index is not None:
+                    self._shown += 1
                     shown.append(replace(event, index=index))
             elif isinstance(event, ToolCallArgumentsDelta):
                 written = self._calls[event.index]

@@ -83,7 +83,8 @@ class Turns:
     async def _run(self, request: TurnRequest, tape: Tape | None = None) -> AsyncGenerator[list[Event], None]:
         request = self._with_defaults(request)
         view = ReasoningView(self._format(request))
-        async with aclosing(self._on_slot(request, partial(self._turn, request, tape), tape)) as batches:
+        work = partial(self._turn, request, tape)
+        async with aclosing(self._on_slot(request, work, tape, continues=request.continues)) as batches:
             async for batch in batches:
                 if shown := view.apply(batch):
                     yield shown
@@ -180,11 +181,12 @@ class Turns:
             raise from_engine(error) from error
 
     async def _on_slot(
-        self, request: TurnRequest | CompletionRequest, work: _Work, tape: Tape | None
+        self, request: TurnRequest | CompletionRequest, work: _Work, tape: Tape | None, *, continues: bool = False
     ) -> AsyncGenerator[list[Event], None]:
         """Yield what is waited for, and then what ``work`` yields under its lease."""
         await self._pool.require_mode(request.model, "chat")
-        async with self._pool.ticket(request.model, request.client or request.owner) as ticket:
+        line = self._pool.ticket(request.model, request.client or request.owner, continues=continues)
+        async with line as ticket:
             log = TurnLog(ticket.place.model, texts=self._options.log_prompts)
             async for waiting in ticket.waiting():
                 log.waits(waiting)

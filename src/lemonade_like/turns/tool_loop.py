@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from lemonade_like.errors import BadRequest, ContextLengthExceeded, ServerError
+from lemonade_like.errors import BadRequest, ContextLengthExceeded, QueueFull, ServerError, ShuttingDown
 from lemonade_like.harmony.messages import ChatMessage, TextPart
 from lemonade_like.tools.arguments import parsed_arguments
 from lemonade_like.tools.errors import ToolFailed
@@ -23,7 +23,8 @@ from lemonade_like.turns.rounds import Account, Round
 from lemonade_like.turns.server_tools import Equipped, equipped
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from lemonade_like.harmony.messages import ToolCall
     from lemonade_like.tools.catalogue import Tool
@@ -84,7 +85,7 @@ class _Answer:
     def next_turn(self) -> TurnRequest:
         """Return the next turn. The tools stay, whether or not they may be called, and so the prompt stays, too."""
         asked = self.equipped.request
-        turn = replace(asked, messages=asked.messages + tuple(self.added))
+        turn = replace(asked, messages=asked.messages + tuple(self.added), continues=self.round > 0)
         if self.round and turn.tool_choice == "required":
             # One was called; held to another each time, the model would never come to an answer.
             turn = replace(turn, tool_choice="auto")
@@ -116,12 +117,20 @@ class ToolLoop:
 
     Where a turn calls tools of the server and of the client, the server's are run, and the answer ends with the
     client's calls. What was done until then is remembered by their ids, since the client has seen it in another form.
+    An answer is made in the context that ``answering`` gives, its tools included; see ``Pool.answer``.
     """
 
-    def __init__(self, turns: Runner, toolbox: Toolbox, limits: LoopLimits = LoopLimits()) -> None:
+    def __init__(
+        self,
+        turns: Runner,
+        toolbox: Toolbox,
+        limits: LoopLimits = LoopLimits(),
+        answering: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._turns = turns
         self._toolbox = toolbox
         self._limits = limits
+        self._answering = answering
         self._memory = AnswerMemory(limits.memory_bytes)
 
     def run(self, request: TurnRequest) -> AsyncGenerator[list[Event], None]:
@@ -150,6 +159,12 @@ class ToolLoop:
 
     async def _answer(self, request: TurnRequest) -> AsyncGenerator[list[Event], None]:
         tools = await self._equipped(request)
+        with self._answering():
+            async with aclosing(self._rounds(request, tools)) as batches:
+                async for batch in batches:
+                    yield batch
+
+    async def _rounds(self, request: TurnRequest, tools: Equipped) -> AsyncGenerator[list[Event], None]:
         answer = _Answer(
             tools,
             self._limits.rounds if request.max_tool_rounds is None else request.max_tool_rounds,
@@ -168,10 +183,11 @@ class ToolLoop:
                             shown, offers = offers + shown, []
                         if shown:
                             yield shown
-            except ContextLengthExceeded:
+            except (ContextLengthExceeded, QueueFull, ShuttingDown):
                 if not answer.round:
                     raise
-                # What the tools returned leaves no room; what was said before is not to be lost for that.
+                # What the tools returned leaves no room, or the server stops at last; what was said and done before is
+                # not to be lost for that.
                 yield [answer.account.finish("length")]
                 return
             finish = turn.finish

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lemonade_like.api.lemonade.tools import ToolListOut, ToolResultOut
+from lemonade_like.tools.catalogue import Tool
 from lemonade_like.tools.errors import ToolFailed, ToolTimeout
 from tests.support.toolboxes import FakeConnection, tool, toolbox
 from tests.support.turns import client_of, scripted_app, scripted_services
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import httpx
-
-    from lemonade_like.tools.catalogue import Tool
 
 
 async def act(called: Tool, arguments: dict[str, Any]) -> str:
@@ -102,6 +101,24 @@ async def test_what_goes_wrong_is_an_error_of_its_own(
 async def test_a_body_that_is_no_json_is_refused(content: bytes, client: httpx.AsyncClient) -> None:
     answer = await client.post("/v1/tools/one__read", content=content)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_json")
+
+
+async def test_a_body_that_is_too_large_is_refused(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/tools/one__read", json={"arguments": {"location": "x" * 1_000_000}})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (413, "request_too_large")
+    assert "1,000,000 bytes" in error["message"]
+
+
+async def test_a_tool_whose_schema_is_none_is_there_and_says_so() -> None:
+    odd = Tool("one", "odd", "", {"$schema": 5})
+    tools = toolbox(one=FakeConnection(odd, tool("one", "read"), act=act))
+    async with client_of(scripted_app(replace(scripted_services(), tools=tools))) as client:
+        listed = (await client.get("/v1/tools")).json()["data"]
+        called = await client.post("/v1/tools/odd", json={"arguments": {"location": "Rome"}})
+
+    assert [(one["name"], one["arguments_checked"]) for one in listed] == [("odd", False), ("read", True)]
+    assert called.json()["content"] == "one: Rome"
 
 
 async def test_a_server_that_is_away_is_told_and_the_others_tools_are_there() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -13,6 +14,7 @@ from lemonade_like.api.json_answer import json_answer
 from lemonade_like.api.openapi import answers, json_body
 from lemonade_like.api.services import note, services
 from lemonade_like.api.validation import validated
+from lemonade_like.tools.arguments import MAX_BYTES
 from lemonade_like.tools.catalogue import offered_names
 
 router = APIRouter(tags=["tools"])
@@ -36,6 +38,9 @@ class ToolOut(BaseModel):
     description: str
     input_schema: dict[str, Any]
     read_only: bool = Field(description="Whether the tool says of itself that it changes nothing.")
+    arguments_checked: bool = Field(
+        description="Whether a call's arguments are held to `input_schema`; not if that is no JSON Schema."
+    )
 
 
 class ToolServerOut(BaseModel):
@@ -83,6 +88,7 @@ async def list_tools(request: Request) -> Response:
             "description": tool.description,
             "input_schema": tool.schema,
             "read_only": tool.read_only,
+            "arguments_checked": tool.arguments.checks,
         }
         for name, tool in names.items()
     ]
@@ -103,9 +109,11 @@ async def list_tools(request: Request) -> Response:
 async def call_tool(request: Request, tool_name: str) -> Response:
     """Run one of the server's tools, by its name or by `LABEL__NAME`, and return all that it has to say.
 
-    The arguments are checked first. A client that goes away stops the tool.
+    The arguments are checked first, and may have 1 MB. A client that goes away stops the tool.
     """
-    body = validated(ToolCallRequest, await read_json_object(request))
+    limits = services(request).limits
+    limits = replace(limits, max_bytes=min(limits.max_bytes, MAX_BYTES))
+    body = validated(ToolCallRequest, await read_json_object(request, limits))
     toolbox = services(request).tools
 
     async def call() -> dict[str, Any]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lemonade_like.turns.request import CompletionRequest, TurnRequest
 
 #: The owner is told by itself, the client's name has its address in it, and the last is no data.
-_LEFT_OUT: Final = ("owner", "client", "on_slot")
+_LEFT_OUT: Final = ("owner", "client", "continues", "on_slot")
 _SHOWN: Final = (ReasoningDelta, ContentDelta, ToolCallStart)
 
 
