@@ -18,15 +18,25 @@ CHANGES_THE_SERVER = {
     *("loadModel", "unloadModel", "registerModel", "deleteModel", "pullModel", "cancelPull"),
     *("installBackend", "uninstallBackend"),
 }
+#: There is a model for these, though not the one that people know.
+MODELS = {"createEmbeddings": "user.tiny-bert-embed"} | dict.fromkeys(
+    ("rerank", "rerankForLemonade"), "user.tiny-bert-rerank"
+)
+#: Whose tools there are is for the configuration to say.
+OF_TOOL_SERVERS = {"callTool"}
+
+
+def _model_of(operation: dict[str, Any]) -> dict[str, str]:
+    return {"model": MODELS[operation["operationId"]]} if operation["operationId"] in MODELS else {}
 
 
 def examples() -> list[Any]:
     document = create_app(Settings()).openapi()
     return [
-        pytest.param(path, example["value"], id=f"{operation['operationId']}: {title}")
+        pytest.param(path, example["value"] | _model_of(operation), id=f"{operation['operationId']}: {title}")
         for path, methods in document["paths"].items()
         for operation in methods.values()
-        if operation["operationId"] not in CHANGES_THE_SERVER
+        if operation["operationId"] not in CHANGES_THE_SERVER | OF_TOOL_SERVERS
         for content in operation.get("requestBody", {}).get("content", {}).values()
         for title, example in content.get("examples", {}).items()
     ]

@@ -9,7 +9,7 @@ import httpx
 import openai
 import pytest
 from openai.types.responses import ResponseItemList
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from tests.support.responses import WEATHER, checked, events_of, put_together
 
@@ -104,10 +104,10 @@ async def test_the_asynchronous_client_streams(async_client: openai.AsyncOpenAI)
 
 
 class Capital(BaseModel):
-    """An answer in a form."""
+    """An answer in a form. Without bounds a model as small as this may write a word that never ends."""
 
-    country: str
-    capital: str
+    country: str = Field(max_length=60)
+    capital: str = Field(max_length=60)
 
 
 def test_an_answer_is_parsed_as_a_pydantic_model(client: openai.OpenAI) -> None:
