@@ -81,16 +81,23 @@ class Keyring:
 
 
 def best_key(settings: Settings) -> str | None:
-    """Return the key with which a command asks a running server: the admin's, or else that of a user.
+    """Return the key with which a command asks the server of these settings: the admin's, or else that of a user.
 
     Raises:
         SettingsError: a file of keys cannot be read, or has no key in it.
     """
-    keys = [
-        *_gathered(settings.admin_key, settings.admin_key_file, "admin_key_file"),
-        *_gathered(settings.api_key, settings.api_key_file, "api_key_file"),
-    ]
-    return keys[0].key if keys else None
+    admins = _gathered(settings.admin_key, settings.admin_key_file, "admin_key_file")
+    return admins[0].key if admins else user_key(settings)
+
+
+def user_key(settings: Settings) -> str | None:
+    """Return the key with which a command asks any other server: a user's. The admin's opens this server only.
+
+    Raises:
+        SettingsError: a file of keys cannot be read, or has no key in it.
+    """
+    users = _gathered(settings.api_key, settings.api_key_file, "api_key_file")
+    return users[0].key if users else None
 
 
 def _gathered(keys: Iterable[SecretStr], file: Path | None, option: str) -> list[NamedKey]:
