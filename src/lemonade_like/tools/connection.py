@@ -45,6 +45,7 @@ _MOST_PAGES: Final = 100
 #: The protocol asks for letters, digits and a few signs. What is no word, no client could send back.
 _NAME: Final = re.compile(r"\S{1,128}")
 _LONGEST_MESSAGE: Final = 500
+_URL: Final = re.compile(r"\bhttps?://[^\s'\"<>]+", re.IGNORECASE)
 _LATE: Final = f"did not answer in {CONNECT_SECONDS:g} seconds"
 
 
@@ -122,7 +123,8 @@ class Connection:
             raise self._unavailable(f"went away while {tool.name} ran, which may be done, half done or not") from None
         except Exception as error:
             # The SDK holds results to the protocol and to the schema that the tool has for them.
-            _logger.debug("The tool %s of %s returned something else", tool.name, self.label, exc_info=True)
+            # What exactly was returned is the caller's, and not for the log.
+            _logger.debug("the tool %s of %s returned something else (%s)", tool.name, self.label, type(error).__name__)
             raise _failed(tool, _said(error)) from error
         said = result.model_dump(mode="json", by_alias=True, exclude_none=True)
         if not _is_writable(said):
@@ -296,5 +298,6 @@ def _innermost(error: BaseException) -> BaseException:
 
 
 def _said(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
+    """What an error says. Anybody may read it, and a server's URL may have a key in it."""
+    text = _URL.sub("its URL", str(error).strip()) or type(error).__name__
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
