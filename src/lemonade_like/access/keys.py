@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 class Caller:
     """Who calls.
 
-    ``owner`` tells the owners of keys apart, for ever, without telling a key; it is empty for whoever has none.
+    ``owner`` tells the owners of keys apart, for ever: it is a hash of the key without salt, and stands in stored
+    responses and recorded turns. It hides a key that is long and random (``openssl rand -hex 32``); whoever reads it
+    can try out one that can be guessed. It is empty for whoever has none.
     ``label`` is what the log calls them: the owner's name, or else the beginning of ``owner``.
     """
 
@@ -106,7 +108,6 @@ def _gathered(keys: Iterable[SecretStr], file: Path | None, option: str) -> list
 
 def _caller(key: NamedKey, level: Level) -> Caller:
     owner = hashlib.sha256(key.key.encode()).hexdigest()[:16]
-    # So few digits fit too many texts for anybody to guess the key from them.
     return Caller(level, owner, key.name or owner[:6])
 
 
