@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import signal
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lemonade_like.app import create_app, open_services
+from lemonade_like.app import _loop_limits, _turn_options, create_app, open_services
 from lemonade_like.engine.find import FoundEngine
 from lemonade_like.errors import ModelNotFound, ServerError
 from lemonade_like.harmony.messages import ChatMessage, TextPart
@@ -21,8 +22,11 @@ from lemonade_like.models.bundled import bundled_model_path
 from lemonade_like.models.registry import Model, Registry
 from lemonade_like.models.vocabulary import vocabulary_dir
 from lemonade_like.observe.observation import Observation
+from lemonade_like.pool.pool import Pool
 from lemonade_like.settings import Settings
-from lemonade_like.store.recordings import read_lines
+from lemonade_like.settings.tools import ToolServer
+from lemonade_like.store.recordings import Recordings, read_lines
+from lemonade_like.tools.toolbox import Toolbox
 from lemonade_like.turns.request import TurnRequest
 from tests.support.fake_llama_server import FAKE_LLAMA_SERVER, one_by_one, write_scenario
 from tests.support.turns import client_of, scripted_app
@@ -133,6 +137,13 @@ async def test_the_memory_of_reasoning_is_as_large_as_it_is_set(
     assert ("<|channel|>analysis<|message|>Hm.<|end|>" in shown["prompt"]) == (megabytes > 0)
 
 
+@pytest.mark.parametrize("tool_servers", [{}, {"off": ToolServer(command="false", enabled=False)}])
+def test_all_that_is_remembered_takes_no_more_than_is_set(tool_servers: dict[str, ToolServer]) -> None:
+    settings = Settings(reasoning_memory=10, tool_servers=tool_servers)
+    reasoning, tools = _turn_options(settings).reasoning_memory_bytes, _loop_limits(settings).memory_bytes
+    assert reasoning + (tools if tool_servers else 0) == 10_000_000
+
+
 def _recorded_below(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line.text) for file in folder.rglob("*.jsonl") for line in read_lines(file)]
 
@@ -157,6 +168,53 @@ async def test_turns_are_recorded_only_if_that_is_asked_for_and_are_all_there_wh
     assert [(one["id"], one["endpoint"]) for one in recorded] == [
         (f"req-{number}", "/api/v1/chat/completions") for number in range(3) if recording
     ]
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> list[Recordings]:
+    """The recordings that were closed."""
+    close, closed = Recordings.close, []
+
+    def closing(recordings: Recordings) -> None:
+        close(recordings)
+        closed.append(recordings)
+
+    monkeypatch.setattr(Recordings, "close", closing)
+    return closed
+
+
+async def test_tool_servers_that_do_not_end_hold_up_neither_what_is_recorded_nor_the_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, closed: list[Recordings]
+) -> None:
+    closed_before: list[int] = []
+
+    async def never(_: Toolbox) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            closed_before.append(len(closed))
+
+    monkeypatch.setattr(Toolbox, "close", never)
+    monkeypatch.setattr("lemonade_like.app._TOOLS_SECONDS", 1.0)
+    settings = Settings(cache_dir=tmp_path / "cache", data_dir=tmp_path / "data", record_turns=tmp_path / "turns")
+    async with open_services(settings, Observation()):
+        pass
+    assert closed_before == [1]
+    assert "the tool servers did not end in 1 s" in caplog.text
+
+
+async def test_recordings_are_closed_although_an_engine_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: list[Recordings]
+) -> None:
+    async def broken(_: Pool[Any]) -> None:
+        raise OSError("no")
+
+    monkeypatch.setattr(Pool, "close", broken)
+    settings = Settings(cache_dir=tmp_path / "cache", data_dir=tmp_path / "data", record_turns=tmp_path / "turns")
+    with pytest.raises(OSError, match="no"):
+        async with open_services(settings, Observation()):
+            pass
+    assert len(closed) == 1
 
 
 async def test_to_be_told_to_stop_twice_is_no_second_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

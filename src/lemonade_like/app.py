@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import date
 from functools import cache, partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 from fastapi import FastAPI
@@ -57,9 +57,13 @@ if TYPE_CHECKING:
 
     from lemonade_like.engine.find import FoundEngine
     from lemonade_like.settings import Settings
+    from lemonade_like.tools.toolbox import Toolbox
 
 
 _logger = logging.getLogger(__name__)
+
+#: How long tool servers may take to end. A process has two seconds to do so by itself, and two more when it is told to.
+_TOOLS_SECONDS: Final = 8.0
 
 OpenServices = Callable[["Settings", Observation], AbstractAsyncContextManager[Services]]
 
@@ -131,13 +135,26 @@ async def open_services(
         try:
             yield services
         finally:
-            await engines.close()
-            await services.manager.close()
-            # A tool server that does not end by itself holds up no engine.
-            await asyncio.gather(pool.close(), toolbox.close())
-            responses.close()
-            if recordings is not None:
-                await asyncio.to_thread(recordings.close)
+            # A tool server that does not end by itself holds up neither an engine nor what is still to be written.
+            tools_closed = asyncio.create_task(_close_tools(toolbox))
+            try:
+                await engines.close()
+                await services.manager.close()
+                await pool.close()
+            finally:
+                responses.close()
+                if recordings is not None:
+                    await asyncio.to_thread(recordings.close)
+                await tools_closed
+
+
+async def _close_tools(toolbox: Toolbox) -> None:
+    try:
+        await asyncio.wait_for(toolbox.close(), _TOOLS_SECONDS)
+    except asyncio.TimeoutError:
+        _logger.warning("the tool servers did not end in %g s, and are left behind", _TOOLS_SECONDS)
+    except Exception:
+        _logger.exception("the tool servers could not be left in order")
 
 
 def _turn_options(settings: Settings) -> TurnOptions:
@@ -145,7 +162,7 @@ def _turn_options(settings: Settings) -> TurnOptions:
     return TurnOptions(
         default_effort=settings.reasoning_level,
         reasoning_format=settings.reasoning_format,
-        reasoning_memory_bytes=settings.reasoning_memory * 1_000_000,
+        reasoning_memory_bytes=_memory_bytes(settings),
         model_identity=settings.model_identity,
         knowledge_cutoff=settings.knowledge_cutoff,
         log_prompts=settings.log_prompts,
@@ -165,8 +182,14 @@ def _loop_limits(settings: Settings) -> LoopLimits:
     return LoopLimits(
         rounds=settings.max_tool_rounds,
         result_characters=settings.tool_result_limit,
-        memory_bytes=settings.reasoning_memory * 1_000_000,
+        memory_bytes=_memory_bytes(settings),
     )
+
+
+def _memory_bytes(settings: Settings) -> int:
+    """What each of the two memories may take: of reasoning, and of the tools that the server ran, if it has any."""
+    megabytes = settings.reasoning_memory * 1_000_000
+    return megabytes // 2 if settings.tool_servers else megabytes
 
 
 def _store_limits(settings: Settings) -> StoreLimits:

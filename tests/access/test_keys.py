@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lemonade_like.access import keys as keys_module
 from lemonade_like.access.key_files import NamedKey
-from lemonade_like.access.keys import Caller, Keyring, best_key
+from lemonade_like.access.keys import Caller, Keyring, best_key, user_key
 from lemonade_like.access.levels import Level
 from lemonade_like.settings import Settings
 
@@ -88,3 +88,11 @@ def test_a_command_sends_the_admin_key_if_it_has_one(tmp_path: Path) -> None:
     assert best_key(Settings(api_key_file=path)) == "from-file"
     assert best_key(Settings(api_key=["one", "two"], api_key_file=path)) == "one"
     assert best_key(Settings(api_key="one", admin_key_file=path)) == "from-file"
+
+
+def test_another_server_never_gets_the_admin_key(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text("alice from-file\n")
+    assert user_key(Settings(admin_key="boss")) is None
+    assert user_key(Settings(api_key="one", admin_key_file=path)) == "one"
+    assert user_key(Settings(api_key_file=path, admin_key="boss")) == "from-file"

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.requests import ClientDisconnect
 
 from lemonade_like.api.errors import UnexpectedErrors
+from lemonade_like.api.hints import hint
 from lemonade_like.errors import QueueFull, ShuttingDown
 from lemonade_like.observe.requests import RequestLog
 from tests.support.turns import ScriptedTurns, client_of, scripted_app, scripted_services
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}]}
 
@@ -42,6 +47,26 @@ async def test_an_unknown_path_is_answered_with_near_ones(path: str, near: str) 
     assert error["code"] == "unknown_url"
     assert f"POST {path}" in error["message"]
     assert near in error["message"]
+
+
+async def test_of_a_long_path_only_the_beginning_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+
+    class Matcher(difflib.SequenceMatcher[str]):
+        def set_seq1(self, a: Sequence[str]) -> None:
+            compared.append(len(a))
+            super().set_seq1(a)
+
+        def set_seq2(self, b: Sequence[str]) -> None:
+            compared.append(len(b))
+            super().set_seq2(b)
+
+    monkeypatch.setattr(difflib, "SequenceMatcher", Matcher)
+    assert (
+        hint("/engines/" * 3_000, ["/v1/completions", "/v1/models"])
+        == "The API is under /v1, and /docs lists all of it."
+    )
+    assert max(compared) == 200
 
 
 async def test_a_hint_names_no_path_that_is_much_less_like() -> None:

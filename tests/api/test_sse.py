@@ -67,7 +67,7 @@ async def play(*steps: bytes | BaseException | asyncio.Event) -> AsyncGenerator[
 
 
 async def run(connection: Connection, batches: AsyncGenerator[bytes, None], **options: Any) -> None:
-    stream = EventStream(batches, EchoWriter(), **options)
+    stream = EventStream(batches, EchoWriter(), **{"keep_alive_seconds": 60.0, **options})
     await stream({"type": "http", "state": {"request_id": "req_1"}}, connection.receive, connection.send)
 
 
@@ -158,7 +158,7 @@ async def test_a_client_that_does_not_read_and_goes_away_closes_the_batches() ->
         finally:
             closed.set()
 
-    stream = EventStream(batches(), EchoWriter())
+    stream = EventStream(batches(), EchoWriter(), keep_alive_seconds=60.0)
     running = asyncio.create_task(stream({"type": "http"}, connection.receive, send))
     await stuck.wait()
     connection.gone.set()

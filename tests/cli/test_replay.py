@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from rich.console import Console
 
@@ -137,6 +138,35 @@ def test_a_server_that_is_not_there_is_told(file: Path, capsys: pytest.CaptureFi
     outcome = Outcome(capsys, "replay", str(file), "--id", "req_1", "--server", url)
     assert outcome.code == 2
     assert f"No server answers at {url}" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        (["--api-key", "theirs"], "Bearer theirs"),
+        ([], "Bearer mine"),
+        (["--api-key", "theirs", "--render"], "Bearer theirs"),
+    ],
+)
+def test_the_server_gets_the_key_that_is_meant_for_it_and_never_that_of_an_admin(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, options: list[str], sent: str
+) -> None:
+    monkeypatch.setenv("LEMONADE_LIKE_ADMIN_KEY", "boss")
+    monkeypatch.setenv("LEMONADE_LIKE_API_KEY", "mine")
+    sent_keys: list[str | None] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent_keys.append(request.headers.get("authorization"))
+        return httpx.Response(503, json={"error": {"message": "Not now."}})
+
+    def request(method: str, url: str, **asked: Any) -> httpx.Response:
+        with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+            return client.request(method, url, **asked)
+
+    monkeypatch.setattr(httpx, "request", request)
+    outcome = Outcome(capsys, "replay", str(file), "--id", "req_1", "--server", "http://elsewhere", *options)
+    assert "Not now." in outcome.out
+    assert sent_keys == [sent]
 
 
 def test_a_model_that_is_not_here_is_told(

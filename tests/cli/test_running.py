@@ -9,7 +9,8 @@ import pytest
 from pydantic import SecretStr
 from rich.console import Console
 
-from lemonade_like.cli.running import ServerRefused, load_model, show_running, stop_server, unload_model
+from lemonade_like.cli.running import load_model, show_running, stop_server, unload_model
+from lemonade_like.cli.server_client import ServerRefused
 from lemonade_like.errors import NotEnoughMemory
 from lemonade_like.pool.loader import LoadOptions
 from lemonade_like.pool.pool import LoadReport
@@ -81,5 +82,5 @@ async def test_a_refusal_is_passed_on_in_the_servers_words() -> None:
         with pytest.raises(ServerRefused, match=r"^tiny needs 9\.0 GB\.$"):
             await asyncio.to_thread(load_model, at(url), "tiny", {})
         gone = at(url)
-    with pytest.raises(ServerRefused, match=r"No lemonade-like server answers[\s\S]*lemonade-like serve"):
+    with pytest.raises(ServerRefused, match=r"No server answers[\s\S]*lemonade-like serve"):
         await asyncio.to_thread(unload_model, gone, "tiny")

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from lemonade_like.cli.serve import banner, warn_of_prompts
+from lemonade_like.access.keys import Keyring
+from lemonade_like.cli.serve import banner, warn_of_pages, warn_of_prompts
 from lemonade_like.engine.find import FoundEngine
 from lemonade_like.settings import Settings
 from tests.support.server_process import address, server_process
@@ -52,6 +53,24 @@ def test_that_prompts_are_logged_is_said_at_the_start(
     warn_of_prompts(Settings(**settings))
     assert said in caplog.text
     assert bool(caplog.records) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("origins", "key", "warned"),
+    [
+        (["*"], None, True),
+        (["https://chat.example.com", "*"], None, True),
+        (["*"], "sesame", False),
+        (["https://chat.example.com"], None, False),
+        ([], None, False),
+    ],
+)
+def test_that_all_web_pages_may_do_everything_is_said_at_the_start(
+    origins: list[str], key: str | None, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(cors_origins=origins, **({"admin_key": key} if key else {}))
+    warn_of_pages(settings, protected=bool(Keyring.from_settings(settings)))
+    assert ("any web page" in caplog.text) == warned
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import openai
 import pytest
 
 from lemonade_like.cli.replay import Choice, replay_turns
+from lemonade_like.cli.server_client import RunningServer
 from lemonade_like.configuration import load_settings
 from lemonade_like.store.recordings import read_lines
 from lemonade_like.turns.recorded.replay import read_record
@@ -148,7 +149,7 @@ def test_the_parser_makes_of_them_what_it_made_then(
 def test_a_running_server_gives_the_same_answers(
     server: str, other: str, recorded: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, told = _replay(recorded, settings, capsys, server=f"{server}/v1")
+    code, told = _replay(recorded, settings, capsys, server=RunningServer(f"{server}/v1"))
     assert [(one["verdict"], one["model"]) for one in told if one["verdict"] != "same"] == [
         *[("left out", TINY), ("left out", other)],  # raw completions
         ("left out", "nobody"),

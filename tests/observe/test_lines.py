@@ -11,7 +11,7 @@ from contextlib import aclosing
 import pytest
 
 from lemonade_like.observe.context import request_id_var
-from lemonade_like.observe.lines import Batch, LogLines
+from lemonade_like.observe.lines import LONGEST, Batch, LogLines
 
 LOGGER = logging.getLogger("lemonade_like.tests")
 
@@ -70,6 +70,21 @@ async def test_a_line_tells_its_request_its_facts_and_its_traceback(lines: LogLi
     assert (entry["level"], entry["logger"], entry["message"]) == ("error", "lemonade_like.tests", "failed")
     assert (entry["request_id"], entry["status"]) == ("req_1", 500)
     assert entry["exception"].endswith("ValueError: why")
+
+
+async def test_of_what_is_very_long_the_beginning_is_kept_and_how_much_is_missing(lines: LogLines) -> None:
+    text = "x" * (LONGEST + 7)
+    try:
+        raise ValueError(text)
+    except ValueError:
+        LOGGER.exception(text)
+    LOGGER.info("y" * LONGEST)
+    async with aclosing(lines.read(2)) as batches:
+        long, whole = (await anext(batches)).entries
+    assert long["message"] == "x" * LONGEST + "… (7 more characters are in the log itself)"
+    assert long["exception"].startswith("Traceback") and long["exception"].endswith("are in the log itself)")
+    assert len(long["exception"]) < LONGEST + 100
+    assert whole["message"] == "y" * LONGEST
 
 
 async def test_a_reader_that_is_too_slow_loses_the_oldest_and_is_told_how_many(lines: LogLines) -> None:

@@ -124,6 +124,16 @@ def test_the_stages_of_a_turn_are_drawn_where_they_were() -> None:
     assert seconds(turn) == (0.0, 4.0)
 
 
+def test_a_model_that_a_client_made_up_names_no_span() -> None:
+    with collecting() as collector:
+        traces = Tracing(collector.url)
+        traces.turn(a_record(model=None, request=TurnRequest("made-up-7", ())))
+        asyncio.run(traces.close())
+    (turn,) = collector.spans
+    assert turn.name == "chat unknown"
+    assert turn.attributes["gen_ai.request.model"] == "made-up-7"
+
+
 def test_attributes_have_opentelemetrys_own_names() -> None:
     sampling = Sampling(0.1, 0.2, 3, 0.4, 0.5)
     request = TurnRequest("M", (), sampling=sampling, max_tokens=6)

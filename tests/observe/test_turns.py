@@ -8,7 +8,7 @@ from contextlib import aclosing
 import pytest
 
 from lemonade_like.errors import BadRequest, EngineFailure
-from lemonade_like.observe.record import CHANNELS, GAP_BOUNDS
+from lemonade_like.observe.record import CHANNELS, GAP_BOUNDS, TurnRecord
 from lemonade_like.turns.events import (
     ContentDelta,
     Event,
@@ -153,6 +153,32 @@ async def test_a_turn_whose_client_leaves_is_cancelled_unless_it_was_over() -> N
 
     assert [record.outcome for record in watched.records] == ["cancelled"]
     assert [record.outcome for record in over.records] == ["tool_calls"]
+
+
+async def test_an_error_after_the_end_does_not_count_a_turn_twice() -> None:
+    watched = Watched([*TURN, EngineFailure("gone")])
+    with pytest.raises(EngineFailure):
+        await watched.run()
+    assert [record.outcome for record in watched.records] == ["tool_calls"]
+
+
+async def test_an_answer_is_whole_although_it_cannot_be_counted(caplog: pytest.LogCaptureFixture) -> None:
+    watched = Watched(TURN)
+
+    def broken(record: TurnRecord) -> None:
+        raise KeyError(record.outcome)
+
+    watched.turns._ended = [broken, *watched.turns._ended]
+    assert await watched.run() == TURN
+    assert [record.outcome for record in watched.records] == ["tool_calls"]
+    assert "A turn could not be counted" in caplog.text
+
+
+async def test_that_tools_are_at_work_is_no_stage_of_a_turn() -> None:
+    watched = Watched([[Progress("tools")], *TURN])
+    await watched.run()
+    (record,) = watched.records
+    assert [stage.name for stage in record.stages] == ["queue", "prefill", "generation"]
 
 
 async def test_a_turn_that_is_cancelled_while_it_waits_is_recorded() -> None:

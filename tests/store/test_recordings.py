@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 from lemonade_like.store.recordings import RecordingLimits, Recordings, read_lines, recordings_in
 
@@ -65,6 +66,31 @@ def test_only_the_owner_may_read_them_whatever_they_were_before(tmp_path: Path) 
         _record(folder, 2)
         assert stat.S_IMODE((folder / "turns.jsonl").stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+
+
+@unix_only
+def test_a_link_in_the_place_of_the_file_is_not_followed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    target = tmp_path / "theirs"
+    target.write_text("mine")
+    target.chmod(0o644)
+    (tmp_path / "turns.jsonl").symlink_to(target)
+    _record(tmp_path, 1)
+    assert (target.read_text(), stat.S_IMODE(target.stat().st_mode)) == ("mine", 0o644)
+    assert "Turns are not recorded for now" in caplog.text
+
+
+@unix_only
+def test_a_folder_that_is_made_again_is_the_owners_alone(tmp_path: Path) -> None:
+    recordings = Recordings(tmp_path / "turns")
+
+    def moved() -> bytes:
+        (tmp_path / "turns").rename(tmp_path / "gone")
+        return _line(1)
+
+    recordings.put(moved)
+    recordings.close()
+    assert _numbers(tmp_path / "turns") == [1]
+    assert stat.S_IMODE((tmp_path / "turns").stat().st_mode) == 0o700
 
 
 def test_a_full_file_makes_room_for_a_new_one_and_the_oldest_goes(tmp_path: Path) -> None:
@@ -244,6 +270,23 @@ def test_a_turn_that_cannot_be_told_does_not_end_the_others(tmp_path: Path, capl
     recordings.close()
     assert _numbers(tmp_path) == [2]
     assert "A turn could not be recorded" in caplog.text
+
+
+def test_whatever_goes_wrong_at_the_start_the_turns_are_recorded_when_it_is_well(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acquire, failed = FileLock.acquire, threading.Event()
+
+    def once(lock: FileLock, **how: bool) -> object:
+        if not failed.is_set():
+            failed.set()
+            raise NotImplementedError("this file system has no locks")
+        return acquire(lock, **how)
+
+    monkeypatch.setattr(FileLock, "acquire", once)
+    _record(tmp_path, 1)
+    assert _numbers(tmp_path) == [1]
+    assert "this file system has no locks" in caplog.text
 
 
 @unix_only

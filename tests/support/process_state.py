@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _SERVERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
-_CLIENTS = ("httpx", "httpx2", "httpcore", "huggingface_hub")
+_CLIENTS = ("httpx", "httpx2", "httpcore", "httpcore2", "urllib3", "huggingface_hub", "mcp", "client")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lemonade_like.errors import BadRequest
+from lemonade_like.errors import BadRequest, EngineFailure
 from lemonade_like.turns.tokens import TokenizeRequest
 from tests.support.fake_llama_server import requests_of
 from tests.support.rig import busy_slots, fake_rig
@@ -60,3 +60,10 @@ async def test_ids_that_an_engine_has_not_are_the_clients_mistake(tmp_path: Path
             await rig.turns.detokenize(rig.model, [99])
 
     assert caught.value.param == "tokens"
+
+
+async def test_what_else_an_engine_refuses_is_not_blamed_on_ids(tmp_path: Path, vocabulary: Path) -> None:
+    error = {"code": 503, "message": "Loading model", "type": "unavailable_error"}
+    async with fake_rig(tmp_path, vocabulary, [{"status": 503, "body": {"error": error}}], name="another") as rig:
+        with pytest.raises(EngineFailure, match="Loading model"):
+            await rig.turns.detokenize(rig.model, [99])

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 class Caller:
     """Who calls.
 
-    ``owner`` tells the owners of keys apart, for ever, without telling a key; it is empty for whoever has none.
+    ``owner`` tells the owners of keys apart, for ever: it is a hash of the key without salt, and stands in stored
+    responses and recorded turns. It hides a key that is long and random (``openssl rand -hex 32``); whoever reads it
+    can try out one that can be guessed. It is empty for whoever has none.
     ``label`` is what the log calls them: the owner's name, or else the beginning of ``owner``.
     """
 
@@ -81,16 +83,23 @@ class Keyring:
 
 
 def best_key(settings: Settings) -> str | None:
-    """Return the key with which a command asks a running server: the admin's, or else that of a user.
+    """Return the key with which a command asks the server of these settings: the admin's, or else that of a user.
 
     Raises:
         SettingsError: a file of keys cannot be read, or has no key in it.
     """
-    keys = [
-        *_gathered(settings.admin_key, settings.admin_key_file, "admin_key_file"),
-        *_gathered(settings.api_key, settings.api_key_file, "api_key_file"),
-    ]
-    return keys[0].key if keys else None
+    admins = _gathered(settings.admin_key, settings.admin_key_file, "admin_key_file")
+    return admins[0].key if admins else user_key(settings)
+
+
+def user_key(settings: Settings) -> str | None:
+    """Return the key with which a command asks any other server: a user's. The admin's opens this server only.
+
+    Raises:
+        SettingsError: a file of keys cannot be read, or has no key in it.
+    """
+    users = _gathered(settings.api_key, settings.api_key_file, "api_key_file")
+    return users[0].key if users else None
 
 
 def _gathered(keys: Iterable[SecretStr], file: Path | None, option: str) -> list[NamedKey]:
@@ -99,7 +108,6 @@ def _gathered(keys: Iterable[SecretStr], file: Path | None, option: str) -> list
 
 def _caller(key: NamedKey, level: Level) -> Caller:
     owner = hashlib.sha256(key.key.encode()).hexdigest()[:16]
-    # So few digits fit too many texts for anybody to guess the key from them.
     return Caller(level, owner, key.name or owner[:6])
 
 

@@ -18,6 +18,8 @@ _ELSEWHERE: Final = (
     (re.compile(r"(/api|/v1)?/version"), "/v1/health"),
 )
 
+#: Characters of a path that are looked at: to compare it takes time that grows with the square of them.
+_LONGEST: Final = 200
 _LIKE: Final = 0.75
 #: How much less alike than the best a path may be to be named beside it.
 _ABOUT_AS_LIKE: Final = 0.05
@@ -25,6 +27,7 @@ _ABOUT_AS_LIKE: Final = 0.05
 
 def hint(path: str, known: Iterable[str]) -> str:
     """Return a sentence that names the paths most like this one, or says where to look."""
+    path = path[:_LONGEST]
     # The other prefix has the same, and would only be in the way.
     here = [each for each in known if not each.startswith("/api/")]
     near = [meant for form, meant in _ELSEWHERE if form.fullmatch(path) and meant in here] or _most_like(path, here)

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 logger: Final = logging.getLogger(__name__)
 
-#: Proxies cut connections that are silent for long, and people give up on them.
-KEEP_ALIVE_SECONDS: Final = 5.0
-
 _LAST_WORDS_SECONDS: Final = 1.0
 
 _HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -64,8 +61,8 @@ class EventStream(Response, Generic[BatchT]):
         batches: AsyncGenerator[BatchT, None],
         writer: StreamWriter[BatchT],
         *,
+        keep_alive_seconds: float,
         on_end: Callable[[], None] | None = None,
-        keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
     ) -> None:
         super().__init__(headers=_HEADERS)
         # A stream has no length that could be known beforehand.

@@ -105,7 +105,10 @@ def replay(
         typer.Option(metavar="URL", help="Ask a running server instead of an engine of our own.", show_default=False),
     ] = None,
     api_key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="The key of that server.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="KEY", help="The key of that server. [default: the API key of the settings]", show_default=False
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each turn.")] = False,
     config: ConfigFile = None,
@@ -114,7 +117,9 @@ def replay(
 
     The exit code is 0 if they do, 1 if one does not, and 2 if one could not be run.
     """
-    from lemonade_like.cli.replay import Choice, replay_turns  # noqa: PLC0415 - the other commands are faster without
+    from lemonade_like.access.keys import user_key  # noqa: PLC0415 - the other commands are faster without all these
+    from lemonade_like.cli.replay import Choice, replay_turns  # noqa: PLC0415
+    from lemonade_like.cli.server_client import RunningServer  # noqa: PLC0415
 
     if parse_only and (server or render):
         raise typer.BadParameter("--parse-only needs neither --server nor --render: nothing is generated.")
@@ -124,7 +129,7 @@ def replay(
         place,
         settings,
         choice,
-        server=server,
+        server=RunningServer(server, user_key(settings)) if server is not None else None,
         render=render,
         parse_only=parse_only,
         as_list=as_list,

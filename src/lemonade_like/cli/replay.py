@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from lemonade_like.cli.server_client import RunningServer
     from lemonade_like.settings import Settings
     from lemonade_like.turns.recorded.schema import Record
 
@@ -73,7 +74,7 @@ def replay_turns(
     settings: Settings,
     choice: Choice,
     *,
-    server: str | None = None,
+    server: RunningServer | None = None,
     render: bool = False,
     parse_only: bool = False,
     as_list: bool = False,
@@ -93,7 +94,7 @@ def replay_turns(
         if parse_only:
             _each(records, parse_again, report)
         elif server is not None:
-            _each(records, partial(ask_again, url=server, settings=settings, render=render), report)
+            _each(records, partial(ask_again, server=server, render=render), report)
         else:
             asyncio.run(_on_own_engine(records, settings, report, render=render))
     except OSError as error:

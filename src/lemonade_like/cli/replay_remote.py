@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import httpx
-
-from lemonade_like.access.keys import best_key
-from lemonade_like.errors import ServerError
 from lemonade_like.harmony.messages import ChatMessage, TextPart
 from lemonade_like.turns.recorded.difference import first_difference, text_difference
 from lemonade_like.turns.recorded.replay import CannotReplay, Replayed, why_not
 from lemonade_like.turns.request import TurnRequest
 
 if TYPE_CHECKING:
-    from lemonade_like.settings import Settings
+    from lemonade_like.cli.server_client import RunningServer
     from lemonade_like.turns.recorded.schema import Record
 
-#: An answer may take as long as it takes.
-_TIMEOUT: Final = httpx.Timeout(10.0, read=None)
 
-
-class ServerRefused(ServerError):
-    """The server cannot be reached, or does not answer."""
-
-
-def ask_again(record: Record, *, url: str, settings: Settings, render: bool) -> Replayed:
+def ask_again(record: Record, *, server: RunningServer, render: bool) -> Replayed:
     """Have the server answer the request again, with the recorded seed; compare what a client gets.
 
     The server renders the prompt itself. With ``render``, it is asked for it, and that is compared too.
@@ -41,9 +30,9 @@ def ask_again(record: Record, *, url: str, settings: Settings, render: bool) -> 
     body = chat_body(record, record.request)
     other_prompt = None
     if render and record.prompt is not None:
-        rendered = _post(url, "/chat/completions/render", body, settings)
+        rendered = server.ask("POST", "/chat/completions/render", body)
         other_prompt = text_difference("prompt", record.prompt.text or "", rendered["prompt"])
-    choice = _post(url, "/chat/completions", body, settings)["choices"][0]
+    choice = server.ask("POST", "/chat/completions", body)["choices"][0]
     message = choice["message"]
     events: list[dict[str, Any]] = [
         {"type": "reasoning", "text": message.get("reasoning_content") or ""},
@@ -96,22 +85,6 @@ def chat_body(record: Record, request: TurnRequest) -> dict[str, Any]:
         "current_date": told.current_date if told else None,
     }
     return {name: value for name, value in body.items() if value is not None}
-
-
-def _post(url: str, path: str, body: dict[str, Any], settings: Settings) -> dict[str, Any]:
-    key = best_key(settings)
-    headers = {b"Authorization": f"Bearer {key}".encode()} if key else {}
-    base = url.rstrip("/").removesuffix("/v1")
-    try:
-        answer = httpx.post(f"{base}/v1{path}", json=body, headers=headers, timeout=_TIMEOUT)
-        told = answer.json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise ServerRefused(f"No server answers at {url} ({str(error) or type(error).__name__}).") from None
-    if not isinstance(told, dict) or not answer.is_success:
-        wrong = told.get("error") if isinstance(told, dict) else None
-        message = wrong.get("message") if isinstance(wrong, dict) else None
-        raise ServerRefused(str(message or f"The server at {url} answered with HTTP {answer.status_code}."))
-    return told
 
 
 def _message(message: ChatMessage) -> dict[str, Any]:

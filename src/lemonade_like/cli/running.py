@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx
 import typer
 from rich import box
 from rich.console import Console
@@ -12,23 +11,18 @@ from rich.table import Table
 
 from lemonade_like.access.keys import best_key
 from lemonade_like.cli.listening import url_of
-from lemonade_like.errors import ServerError
+from lemonade_like.cli.server_client import RunningServer, ServerRefused
 from lemonade_like.pool.eviction import size_of
 
 if TYPE_CHECKING:
     from lemonade_like.settings import Settings
 
-#: A load may take minutes, and the server bounds it.
-_TIMEOUT: Final = httpx.Timeout(10.0, read=None)
 _WIDTH_IN_A_PIPE: Final = 160
+_IF_AWAY: Final = "Start one with `lemonade-like serve`, or say where it is with --host and --port."
 _WHICH_KEY: Final = (
     "This command sends the admin key (LEMONADE_LIKE_ADMIN_KEY, admin_key, admin_key_file), or else the API key "
     "(LEMONADE_LIKE_API_KEY, api_key, api_key_file)."
 )
-
-
-class ServerRefused(ServerError):
-    """The running server cannot be reached, or does not do what it was asked to."""
 
 
 def show_running(settings: Settings, console: Console | None = None) -> None:
@@ -85,19 +79,4 @@ def _row(model: dict[str, Any]) -> tuple[str, ...]:
 
 def _ask(settings: Settings, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     url = url_of(settings.host, settings.port)
-    key = best_key(settings)
-    headers = {b"Authorization": f"Bearer {key}".encode()} if key else {}
-    try:
-        answer = httpx.request(method, f"{url}/v1{path}", json=body, headers=headers, timeout=_TIMEOUT)
-        told = answer.json()
-    except (httpx.HTTPError, ValueError) as error:
-        raise ServerRefused(
-            f"No lemonade-like server answers at {url} ({str(error) or type(error).__name__}).\n"
-            "Start one with `lemonade-like serve`, or say where it is with --host and --port."
-        ) from None
-    if not isinstance(told, dict) or not answer.is_success:
-        wrong = told.get("error") if isinstance(told, dict) else None
-        message = wrong.get("message") if isinstance(wrong, dict) else None
-        message = str(message or f"The server at {url} answered with HTTP {answer.status_code}.")
-        raise ServerRefused(message if answer.status_code not in (401, 403) else f"{message}\n{_WHICH_KEY}")
-    return told
+    return RunningServer(url, best_key(settings), _IF_AWAY, _WHICH_KEY).ask(method, path, body)

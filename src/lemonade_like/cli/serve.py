@@ -46,6 +46,7 @@ def run_server(settings: Settings) -> None:
     check_arguments(settings)
     keys = Keyring.from_settings(settings)
     require_protection(settings, protected=keys.has_users)
+    warn_of_pages(settings, protected=bool(keys))
     _exit_cleanly_on_signals()
     engine = find_engine(settings.llama_server, settings.backend, installed_dir=settings.backends_dir)
     registry = Registry.from_settings(settings)
@@ -88,6 +89,15 @@ def warn_of_prompts(settings: Settings) -> None:
         _logger.warning("log_prompts is on: all that models are asked and answer is logged, for whoever reads the log")
     else:
         _logger.warning("log_prompts is on, but nothing comes of it: prompts are logged at --log-level debug only")
+
+
+def warn_of_pages(settings: Settings, *, protected: bool) -> None:
+    """Says what comes of letting in all web pages where there is no key (``protected``) that they would need."""
+    if "*" in settings.cors_origins and not protected:
+        _logger.warning(
+            "cors_origins is * and there is no key: any web page in a browser that can reach this server may use it, "
+            "and load and delete models"
+        )
 
 
 def _chats(registry: Registry) -> str | None:

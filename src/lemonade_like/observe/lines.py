@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Lines that are kept for readers to come, and at most for each that reads.
 KEPT: Final = 1000
+#: Characters of a message, and of a traceback, that are kept.
+LONGEST: Final = 16_384
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class LogLines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the record, and hand it to those who read."""
         try:
-            line = (record.levelno, entry_of(record))
+            line = (record.levelno, _cut(entry_of(record)))
         except Exception:
             self.handleError(record)
             return
@@ -91,6 +93,15 @@ class LogLines(logging.Handler):
         finally:
             with self._guard:
                 self._readers.discard(reader)
+
+
+def _cut(entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry with no text longer than is kept, and a word of that where one was: prompts may be logged."""
+    for name in ("message", "exception"):
+        text = entry.get(name, "")
+        if len(text) > LONGEST:
+            entry[name] = f"{text[:LONGEST]}… ({len(text) - LONGEST} more characters are in the log itself)"
+    return entry
 
 
 class _Reader:

@@ -33,8 +33,11 @@ _STYLES = {
 # These speak of each connection and start-up step at info; what matters of that we say ourselves.
 _CHATTY = (
     *("uvicorn", "uvicorn.error", "uvicorn.access"),
-    *("httpx", "httpx2", "httpcore", "urllib3", "asyncio", "huggingface_hub"),
+    *("httpx", "httpx2", "httpcore", "httpcore2", "urllib3", "asyncio", "huggingface_hub"),
 )
+# MCP's SDK ("client" is its session's name). Whatever it says, also of errors, may have a server's URL with a key in
+# it, a tool's arguments, or what it returned; which server is away, and why, we say ourselves.
+_TELLTALE = ("mcp", "client")
 
 
 class LineFormatter(logging.Formatter):
@@ -116,4 +119,6 @@ def setup_logging(level: LogLevel, stream: TextIO | None = None, log_format: Log
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(logging.NOTSET if level == "debug" and name.startswith("uvicorn") else logging.WARNING)
+    for name in _TELLTALE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.captureWarnings(True)

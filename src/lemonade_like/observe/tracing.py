@@ -61,9 +61,12 @@ class Tracing:
     def turn(self, turn: TurnRecord) -> None:
         """Draw a turn that is over, below the request that is being answered."""
         began = round(turn.started * 1e9)
-        model = turn.model or turn.request.model
         span = self.tracer.start_span(
-            f"chat {model}", kind=SpanKind.INTERNAL, attributes=turn_attributes(turn), start_time=began
+            # What a client made up is no name of a span: those are few.
+            f"chat {turn.model or 'unknown'}",
+            kind=SpanKind.INTERNAL,
+            attributes=turn_attributes(turn),
+            start_time=began,
         )
         if turn.outcome == "error":
             span.set_status(Status(StatusCode.ERROR))

@@ -7,6 +7,7 @@ character that several tokens spell counts once. What that misses, and the token
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from bisect import bisect_left
 from contextlib import aclosing
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
     AnyRequest = TurnRequest | CompletionRequest
 
+_logger = logging.getLogger(__name__)
+
 #: A model may make up channels, and they are not to be told one by one.
 _CHANNEL_OF: Final[dict[str | None, str]] = {
     None: "final",
@@ -43,6 +46,7 @@ _CHANNEL_OF: Final[dict[str | None, str]] = {
     "analysis": "analysis",
 }
 
+#: While tools are at work, no turn of the model's is running.
 _STAGE_OF: Final[dict[str, Literal["queue", "load", "prefill"]]] = {
     "queued": "queue",
     "loading": "load",
@@ -118,7 +122,8 @@ class ObservedTurns:
                 self._tell(watch.record(request, self._name_of(request.model), "cancelled"))
             raise
         except Exception as error:
-            self._tell(watch.record(request, self._name_of(request.model), "error", error=_code(error)))
+            if not over:
+                self._tell(watch.record(request, self._name_of(request.model), "error", error=_code(error)))
             raise
 
     async def render(self, request: TurnRequest) -> RenderedPrompt:
@@ -135,7 +140,11 @@ class ObservedTurns:
 
     def _tell(self, record: TurnRecord) -> None:
         for tell in self._ended:
-            tell(record)
+            try:
+                tell(record)
+            except Exception:
+                # The answer is right, whatever those who count make of it.
+                _logger.exception("A turn could not be counted")
 
 
 def _code(error: Exception) -> str:
@@ -244,7 +253,8 @@ class _Watch:
         self._last = None
         if event.stage == "prefill" and self._first is None:
             self._prompt_tokens = event.total
-        self._enter(_STAGE_OF[event.stage], now)
+        if (stage := _STAGE_OF.get(event.stage)) is not None:
+            self._enter(stage, now)
 
     def _shown(self, now: float) -> None:
         if self._first is None:

@@ -61,7 +61,8 @@ class Answers(BaseModel):
         default=64,
         ge=0,
         description="Megabytes for the reasoning before tool calls, so that the model sees it again on the next turn "
-        "although the client did not send it back. 0 remembers none.",
+        "although the client did not send it back. Where there are tool_servers, half of it is for what their tools "
+        "returned before such calls. 0 remembers none.",
         json_schema_extra=allowed("a whole number of megabytes", file_only=True),
     )
     response_store: int = Field(

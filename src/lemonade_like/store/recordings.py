@@ -28,6 +28,8 @@ _WAITING: Final = 256
 #: How long the last turns may take to be written when the server stops.
 _CLOSE_SECONDS: Final = 5.0
 _BLOCK: Final = 1 << 16
+#: A link in the place of the file would have its target written to, and its mode changed; Windows has no such flag.
+_OPEN: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,8 @@ class Recordings:
         try:
             # Whether it can be written to is told at the start, not at the first turn.
             self._file.open()
-        except (OSError, ValueError) as error:
-            self._lose(str(error), lines=0)
+        except Exception as error:
+            self._lose(str(error), lines=0, unexpected=not isinstance(error, (OSError, ValueError)))
         while (make := self._queue.get()) is not None:
             try:
                 self._file.write(make())
@@ -141,15 +143,23 @@ class _Files:
         if self._descriptor >= 0 and not _is(self._descriptor, path):
             self._shut()  # somebody has moved or deleted it
         if self._descriptor < 0:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o600)
-            path.chmod(0o600)
-            self._descriptor = descriptor
-            self._size = _whole_lines(descriptor)
-            if self._size < os.fstat(descriptor).st_size:
-                _logger.warning("The last line of %s was cut off when its server was killed, and is dropped.", path)
-                os.ftruncate(descriptor, self._size)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._descriptor = os.open(path, _OPEN, 0o600)
+            try:
+                self._take_over(path)
+            except OSError:
+                self._shut()
+                raise
         return path
+
+    def _take_over(self, path: Path) -> None:
+        """Keep the open file to its owner, and drop what is no whole line of it."""
+        if hasattr(os, "fchmod"):
+            os.fchmod(self._descriptor, 0o600)
+        self._size = _whole_lines(self._descriptor)
+        if self._size < os.fstat(self._descriptor).st_size:
+            _logger.warning("The last line of %s was cut off when its server was killed, and is dropped.", path)
+            os.ftruncate(self._descriptor, self._size)
 
     def close(self) -> None:
         """Close the file, and leave it to others."""

@@ -49,6 +49,7 @@ _LONGEST_MESSAGE: Final = 500
 #: How long a connection may take to close before it is broken off. The SDK ends a process that does not end by itself,
 #: and takes 7 s at most for that: to break it off before would leave the process.
 _CLOSE_SECONDS: Final = 8.0
+_URL: Final = re.compile(r"\bhttps?://[^\s'\"<>]+", re.IGNORECASE)
 _LATE: Final = f"did not answer in {CONNECT_SECONDS:g} seconds"
 
 
@@ -126,7 +127,8 @@ class Connection:
             raise self._unavailable(f"went away while {tool.name} ran, which may be done, half done or not") from None
         except Exception as error:
             # The SDK holds results to the protocol and to the schema that the tool has for them.
-            _logger.debug("The tool %s of %s returned something else", tool.name, self.label, exc_info=True)
+            # What exactly was returned is the caller's, and not for the log.
+            _logger.debug("the tool %s of %s returned something else (%s)", tool.name, self.label, type(error).__name__)
             raise _failed(tool, _said(error)) from error
         said = result.model_dump(mode="json", by_alias=True, exclude_none=True)
         if not _is_writable(said):
@@ -309,5 +311,6 @@ def _innermost(error: BaseException) -> BaseException:
 
 
 def _said(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
+    """What an error says. Anybody may read it, and a server's URL may have a key in it."""
+    text = _URL.sub("its URL", str(error).strip()) or type(error).__name__
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"

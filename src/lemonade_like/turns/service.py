@@ -134,6 +134,8 @@ class Turns:
             try:
                 return await engine.detokenize(ids)
             except EngineResponseError as error:
+                if error.status not in (400, 500):
+                    raise
                 # It says this with 500, and there is nothing else that it could refuse.
                 raise BadRequest(
                     f"'tokens' has an id that {model} has not: {error.message}", param="tokens", code="invalid_value"

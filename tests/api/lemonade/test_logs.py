@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from lemonade_like.errors import ShuttingDown
 from lemonade_like.observe.lines import Batch
 from lemonade_like.settings import Settings
 from tests.support.server import serving
-from tests.support.turns import client_of, scripted_app
+from tests.support.turns import FakePool, client_of, scripted_app, scripted_services
 
 LOGGER = logging.getLogger("lemonade_like.tests")
 
@@ -62,6 +64,19 @@ async def test_a_stream_with_nothing_to_tell_opens_at_once() -> None:
         aclosing(answer.aiter_lines()) as lines,
     ):
         assert await anext(lines) == ": nothing new"
+
+
+async def test_a_silent_log_is_kept_alive_as_often_as_is_set() -> None:
+    app = scripted_app(scripted_services(keep_alive_seconds=0.01))
+    async with (
+        serving(app) as url,
+        httpx.AsyncClient(base_url=url) as client,
+        client.stream("GET", "/v1/logs/stream?tail=0&level=error") as answer,
+        aclosing(answer.aiter_lines()) as lines,
+    ):
+        # The first one is there at once, whatever is set.
+        told = [line for line in [await anext(lines) for _ in range(6)] if line]
+    assert told == [": nothing new"] * 3
 
 
 async def test_only_the_level_asked_for_is_streamed() -> None:
@@ -134,6 +149,20 @@ async def test_an_engine_that_does_not_run_has_no_log(tmp_path: Path, query: str
         answer = await client.get(f"/v1/logs/stream?source=engine{query}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert answer.json()["error"]["param"] == "model"
+
+
+async def test_the_pool_is_asked_in_the_event_loop_which_its_state_belongs_to() -> None:
+    asked_in: list[threading.Thread] = []
+
+    class Pool(FakePool):
+        def engine_log(self, name: str, tail: int) -> AsyncGenerator[list[str], None]:
+            asked_in.append(threading.current_thread())
+            return super().engine_log(name, tail)
+
+    async with client_of(scripted_app(scripted_services(pool=Pool()))) as client:
+        answer = await client.get("/v1/logs/stream?source=engine&model=tiny")
+    assert "tiny says this" in answer.text
+    assert asked_in == [threading.current_thread()]
 
 
 def test_lost_lines_are_told_before_those_that_are_left() -> None:

@@ -13,7 +13,6 @@ import psutil
 import pytest
 from fastapi import FastAPI
 
-from lemonade_like.api import sse
 from lemonade_like.app import create_app, open_services
 from lemonade_like.models.registry import Registry
 from lemonade_like.settings import Settings
@@ -175,12 +174,14 @@ async def test_what_is_not_being_pulled_cannot_be_cancelled(client: httpx.AsyncC
     assert error_of(answer, 404)["code"] == "no_such_pull"
 
 
-async def test_a_silent_line_is_kept_alive_with_comments(
-    live: httpx.AsyncClient, hub: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sse.EventStream.__init__, "__kwdefaults__", {"on_end": None, "keep_alive_seconds": 0.01})
+async def test_a_silent_line_is_kept_alive_with_comments(puller: Puller, hub: Hub, tmp_path: Path) -> None:
     gate = hub.faults.gates[FILE] = Gate(after=HALF)
-    async with live.stream("POST", "/pull", json={"model_name": BUILT_IN, "stream": True}) as response:
+    body = {"model_name": BUILT_IN, "stream": True}
+    async with (
+        serving(app_of(puller, tmp_path, keep_alive=0.01)) as url,
+        httpx.AsyncClient(timeout=30) as client,
+        client.stream("POST", f"{url}/v1/pull", json=body) as response,
+    ):
         async for name, _ in named_events(response):
             if name == "" and gate.reached.is_set():
                 gate.opened.set()

@@ -60,9 +60,10 @@ class InstallRequest(BackendName):
 async def install_backend(request: Request) -> Response:
     """Fetch, check and install a release of llama.cpp; a client that goes away ends nothing. The next load uses it."""
     body = validated(InstallRequest, await read_json_object(request))
-    steps = services(request).engines.install(body.backend, body.version, force=bool(body.force))
+    rooms = services(request)
+    steps = rooms.engines.install(body.backend, body.version, force=bool(body.force))
     if body.stream:
-        return EventStream(steps, InstallWriter(body))
+        return EventStream(steps, InstallWriter(body), keep_alive_seconds=rooms.keep_alive_seconds)
     await while_connected(request.receive, _to_the_end(steps))
     return json_answer(_success(body))
 

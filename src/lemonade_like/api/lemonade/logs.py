@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from contextlib import aclosing
@@ -56,13 +55,15 @@ async def stream_logs(
 
     With `source=engine`, it is what the engine of `model` prints, in the field `message`, until that engine ends.
     """
+    rooms = services(request)
     if source == "server":
-        return EventStream(observed(request).logs.read(tail, logging.getLevelName(level.upper())), LogWriter())
+        lines = observed(request).logs.read(tail, logging.getLevelName(level.upper()))
+        return EventStream(lines, LogWriter(), keep_alive_seconds=rooms.keep_alive_seconds)
     if model is None:
         raise BadRequest("'model' is required with source=engine.", param="model", code="missing_required_parameter")
     note(request.scope, model=model)
-    lines = await asyncio.to_thread(services(request).pool.engine_log, model, tail)
-    return EventStream(_as_batches(lines, model), LogWriter())
+    printed = _as_batches(rooms.pool.engine_log(model, tail), model)
+    return EventStream(printed, LogWriter(), keep_alive_seconds=rooms.keep_alive_seconds)
 
 
 @dataclass(frozen=True)

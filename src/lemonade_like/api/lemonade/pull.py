@@ -82,10 +82,12 @@ async def pull_model(request: Request) -> Response:
     """
     body = validated(PullRequest, await read_json_object(request))
     note(request.scope, model=body.wanted, stream=bool(body.stream))
-    manager = services(request).manager
+    rooms = services(request)
+    manager = rooms.manager
     if body.stream:
         writer = PullWriter(body.wanted)
-        return EventStream(_progress(manager, body, writer), writer)
+        steps = _progress(manager, body, writer)
+        return EventStream(steps, writer, keep_alive_seconds=rooms.keep_alive_seconds)
     name = await while_connected(request.receive, _whole(manager, body))
     return _answer(f"Installed model: {name}", model_name=name)
 
