@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import date
 from functools import cache, partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import aiohttp
 from fastapi import FastAPI
@@ -57,13 +57,10 @@ if TYPE_CHECKING:
 
     from lemonade_like.engine.find import FoundEngine
     from lemonade_like.settings import Settings
-    from lemonade_like.tools.toolbox import Toolbox
 
 
 _logger = logging.getLogger(__name__)
 
-#: How long tool servers may take to end. A process has two seconds to do so by itself, and two more when it is told to.
-_TOOLS_SECONDS: Final = 8.0
 
 OpenServices = Callable[["Settings", Observation], AbstractAsyncContextManager[Services]]
 
@@ -136,7 +133,7 @@ async def open_services(
             yield services
         finally:
             # A tool server that does not end by itself holds up neither an engine nor what is still to be written.
-            tools_closed = asyncio.create_task(_close_tools(toolbox))
+            tools_closed = asyncio.create_task(toolbox.close())
             try:
                 await engines.close()
                 await services.manager.close()
@@ -146,15 +143,6 @@ async def open_services(
                 if recordings is not None:
                     await asyncio.to_thread(recordings.close)
                 await tools_closed
-
-
-async def _close_tools(toolbox: Toolbox) -> None:
-    try:
-        await asyncio.wait_for(toolbox.close(), _TOOLS_SECONDS)
-    except asyncio.TimeoutError:
-        _logger.warning("the tool servers did not end in %g s, and are left behind", _TOOLS_SECONDS)
-    except Exception:
-        _logger.exception("the tool servers could not be left in order")
 
 
 def _turn_options(settings: Settings) -> TurnOptions:
