@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -43,6 +44,14 @@ async def test_a_body_over_the_limit_is_refused(announced: bool) -> None:
     assert answer.status_code == 413
     assert answer.json()["error"]["code"] == "request_too_large"
     assert "100 bytes" in answer.json()["error"]["message"]
+
+
+async def test_a_compressed_body_is_called_that() -> None:
+    transport = httpx.ASGITransport(_small_app())
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        answer = await client.post("/", content=gzip.compress(b'{"a":1}'), headers={"Content-Encoding": "gzip"})
+    assert answer.status_code == 400
+    assert "compressed ('gzip'): send it as it is" in answer.json()["error"]["message"]
 
 
 async def test_a_body_at_the_limit_is_taken() -> None:

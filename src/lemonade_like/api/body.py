@@ -51,7 +51,9 @@ async def read_json_object(request: Request, limits: BodyLimits | None = None) -
     try:
         value = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError as error:
-        raise BadRequest(f"The body is not valid JSON: {error}.", code="invalid_json") from None
+        encoding = request.headers.get("content-encoding", "identity")
+        how = "" if encoding == "identity" else f" It is compressed ({encoding[:20]!r}): send it as it is."
+        raise BadRequest(f"The body is not valid JSON: {error}.{how}", code="invalid_json") from None
     if not isinstance(value, dict):
         raise BadRequest(f"The body must be a JSON object, not {_kind(value)}.", code="invalid_json")
     _check_messages(value, limits.max_messages)
