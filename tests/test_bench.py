@@ -69,6 +69,7 @@ def test_a_tiny_run_prints_the_table_and_leaves_no_process_behind(cache_dir: Pat
     assert all(len(way["first_text"]) == 2 for way in ways.values())
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to one process")
 def test_ctrl_c_stops_everything(cache_dir: Path) -> None:
     with bench(cache_dir, "--rounds", "1000") as (process, mark):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from lemonade_like.app import create_app
 from lemonade_like.settings import Settings
 from tests.support.fake_llama_server import FAKE_LLAMA_SERVER, requests_of, write_scenario
@@ -36,17 +34,17 @@ ENDPOINTS = {
 }
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
-async def test_a_clients_headers_never_reach_the_engine(endpoint: str, tmp_path: Path) -> None:
+async def test_a_clients_headers_never_reach_the_engine(tmp_path: Path) -> None:
     scenario = write_scenario(tmp_path / "some-model.gguf")
     settings = Settings(
         cache_dir=tmp_path, models=(str(scenario),), llama_server=str(FAKE_LLAMA_SERVER), api_key="of-the-client"
     )
     async with client_of(create_app(settings), headers=SENT) as client:
-        await client.post(f"/v1/{endpoint}", json={"model": "some-model", **ENDPOINTS[endpoint]})
+        for endpoint, body in ENDPOINTS.items():
+            await client.post(f"/v1/{endpoint}", json={"model": "some-model", **body})
 
     asked = requests_of(scenario)
-    assert asked
+    assert len(asked) >= len(ENDPOINTS)
     for request in asked:
         headers = {name.lower(): value for name, value in request["headers"].items()}
         assert not [name for name, value in headers.items() if "of-the-client" in value]

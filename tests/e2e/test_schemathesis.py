@@ -26,7 +26,7 @@ from tests.support.server_process import address, server_process
 
 MODEL = "tiny-gpt-oss"
 #: Requests for each operation in the suite; there are about 5,000 in all.
-FEW = 10
+FEW = 6
 
 #: The one ends the server, and the other never ends.
 _LAST = {"POST /v1/shutdown", "GET /v1/logs/stream"}

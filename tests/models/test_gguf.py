@@ -138,6 +138,7 @@ def test_any_damage_is_either_harmless_or_an_error(written: Any, data: st.DataOb
             assert str(path) in str(error)
 
 
+@pytest.mark.nightly
 def test_the_bundled_model_reads_as_the_reference_reader_has_it(tmp_path: Path) -> None:
     path = bundled_model_path(tmp_path)
     expected = reference.GGUFReader(path)

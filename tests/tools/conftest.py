@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 SERVER = Path(__file__).parents[1] / "support" / "mcp_server.py"
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a Python that imports the SDK takes its time to answer."""
+    monkeypatch.setattr("lemonade_like.tools.toolbox.LISTING_SECONDS", 60.0)
+
+
 def stdio(folder: Path, **more: Any) -> ToolServer:
     """The test server as a process that writes its log into ``folder``."""
     return ToolServer(command=sys.executable, args=(str(SERVER),), env={"TOOL_LOG": str(folder)}, **more)
