@@ -260,7 +260,8 @@ async def test_a_process_that_does_not_want_to_end_is_ended(tmp_path: Path, monk
     monkeypatch.setattr("mcp.client.stdio.PROCESS_TERMINATION_TIMEOUT", 0.1)
     monkeypatch.setattr("mcp.client.stdio.FORCE_KILL_TIMEOUT", 0.1)
     script = (
-        f"trap '' TERM; echo $$ > {tmp_path}/pid; {shlex.quote(sys.executable)} {SERVER}; while :; do sleep 1; done"
+        f"trap '' TERM; echo $$ > {shlex.quote(str(tmp_path / 'pid'))}; {shlex.join([sys.executable, str(SERVER)])}; "
+        "while :; do sleep 1; done"
     )
     server = ToolServer(command="sh", args=("-c", script), env={"TOOL_LOG": str(tmp_path)})
     async with opened(tmp_path, stubborn=server) as tools:
