@@ -269,6 +269,20 @@ async def test_a_process_that_does_not_want_to_end_is_ended(tmp_path: Path, monk
     assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
 
 
+async def test_a_process_that_is_given_up_while_the_server_stops_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lemonade_like.tools.connection.CONNECT_SECONDS", 0.5)
+    pid = tmp_path / "pid"
+    script = f"trap '' TERM; echo $$ > {shlex.quote(str(pid))}; while :; do sleep 1; done"
+    async with opened(tmp_path, mute=ToolServer(command="sh", args=("-c", script))) as tools:
+        tools.open()
+        mute = tools._servers["mute"]
+        while not mute._late.is_set():
+            await asyncio.sleep(0.01)
+    assert not psutil.pid_exists(int(pid.read_text()))
+
+
 async def test_a_name_that_two_servers_have_is_asked_for_with_the_server() -> None:
     tools = toolbox(one=FakeConnection(tool("one", "read")), two=FakeConnection(tool("two", "read")))
 

@@ -75,6 +75,8 @@ class Connection:
         self._owners: set[asyncio.Task[None]] = set()
         self._stale = False
         self._closed = False
+        #: Set when the connection that is being opened has taken too long.
+        self._late = asyncio.Event()
         self._pause = _FIRST_PAUSE
         self._not_before = 0.0
 
@@ -150,7 +152,8 @@ class Connection:
         opening = self._current()
         if opening is not None and opening.done():
             opening.result().gone.set()
-        elif opening is not None:
+        elif opening is not None and not self._late.is_set():
+            # One that is given up already ends its process now, in which a second cancellation would disturb it.
             for owner in self._owners:
                 owner.cancel()
         if not self._owners:
@@ -197,6 +200,7 @@ class Connection:
     async def _own(self, opening: asyncio.Future[_Live]) -> None:
         """Be the task of one connection, from its beginning to its end."""
         gone, late = asyncio.Event(), asyncio.Event()
+        self._late = late
         timer = _cancel_after(CONNECT_SECONDS, late)
         error: BaseException | None = None
         try:
